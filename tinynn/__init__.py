@@ -1,0 +1,1 @@
+"""Neural networks whose every layer you can read."""

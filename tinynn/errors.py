@@ -1,0 +1,110 @@
+"""Every error that tinynn raises on purpose: what was expected, what came, where, and what to do.
+
+    TinynnError
+    |- ConfigurationError   an argument that cannot work (also ValueError)
+    |- ShapeError           an array or layer whose shape does not fit (also ValueError)
+    |- LabelError           labels the loss cannot read (also ValueError)
+    |- DataError            a file or a data set that cannot be used (also ValueError)
+    |- StateError           a call out of order: before build, with a stale cache (also RuntimeError)
+    |- GradientError        a gradient that is wrong or was never written (also AssertionError)
+    `- MissingExtraError    an optional package that is not installed (also ImportError)
+
+Each also derives from the built-in exception that a caller would have guessed.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = [
+    "ConfigurationError",
+    "DataError",
+    "GradientError",
+    "LabelError",
+    "MissingExtraError",
+    "ShapeError",
+    "StateError",
+    "TinynnError",
+]
+
+
+class TinynnError(Exception):
+    """The base of all tinynn errors; its four parts can be read as attributes as well as printed."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        expected: object = None,
+        got: object = None,
+        fix: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.expected = expected
+        self.got = got
+        self.fix = fix
+        parts = {"where": where, "expected": expected, "got": got, "fix": fix}
+        lines = [f"  {label + ':':<10}{part}" for label, part in parts.items() if part is not None]
+        super().__init__("\n".join([what, *lines]))
+
+
+class ConfigurationError(TinynnError, ValueError):
+    """An argument that cannot work: a negative learning rate, an unknown backend."""
+
+
+class ShapeError(TinynnError, ValueError):
+    """An array or a layer whose shape does not fit its place."""
+
+
+class LabelError(TinynnError, ValueError):
+    """Labels that the loss cannot read: out of range, fractional, of the wrong shape."""
+
+
+class DataError(TinynnError, ValueError):
+    """A file or data set that cannot be used; `path`, and `line` or `offset`, say where it went wrong.
+
+    `line` counts from 1, `offset` is in bytes of the (uncompressed) file.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        offset: int | None = None,
+        expected: object = None,
+        got: object = None,
+        fix: str | None = None,
+    ) -> None:
+        self.path = None if path is None else os.fspath(path)
+        self.line = line
+        self.offset = offset
+        where = self.path
+        if line is not None:
+            where = f"{where}, line {line}"
+        if offset is not None:
+            where = f"{where}, byte {offset}"
+        super().__init__(what, where=where, expected=expected, got=got, fix=fix)
+
+
+class StateError(TinynnError, RuntimeError):
+    """A call out of order: a network used before `build`, a backward pass with a stale cache."""
+
+
+class GradientError(TinynnError, AssertionError):
+    """A backward pass that disagrees with its forward pass, or a gradient that was never written."""
+
+
+class MissingExtraError(TinynnError, ImportError):
+    """An optional package is not installed; `extra` names the set that brings it."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed",
+            fix=f'pip install "tinynn-xp[{extra}]"',
+        )
