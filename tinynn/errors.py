@@ -5,7 +5,8 @@
     |- ShapeError           an array or layer whose shape does not fit (also ValueError)
     |- LabelError           labels the loss cannot read (also ValueError)
     |- DataError            a file or a data set that cannot be used (also ValueError)
-    |- StateError           a call out of order: before build, with a stale cache (also RuntimeError)
+    |- StateError           a call out of order: with a stale cache (also RuntimeError)
+    |  `- NotBuiltError     a layer or network used before build (also AttributeError)
     |- GradientError        a gradient that is wrong or was never written (also AssertionError)
     `- MissingExtraError    an optional package that is not installed (also ImportError)
 
@@ -22,6 +23,7 @@ __all__ = [
     "GradientError",
     "LabelError",
     "MissingExtraError",
+    "NotBuiltError",
     "ShapeError",
     "StateError",
     "TinynnError",
@@ -65,7 +67,8 @@ class LabelError(TinynnError, ValueError):
 class DataError(TinynnError, ValueError):
     """A file or data set that cannot be used; `path`, and `line` or `offset`, say where it went wrong.
 
-    `line` counts from 1, `offset` is in bytes of the (uncompressed) file.
+    `line` counts from 1, `offset` is in bytes of the (uncompressed) file. For data that came from no file, `where` says
+    which argument and row.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class DataError(TinynnError, ValueError):
         path: str | os.PathLike[str] | None = None,
         line: int | None = None,
         offset: int | None = None,
+        where: str | None = None,
         expected: object = None,
         got: object = None,
         fix: str | None = None,
@@ -82,7 +86,7 @@ class DataError(TinynnError, ValueError):
         self.path = None if path is None else os.fspath(path)
         self.line = line
         self.offset = offset
-        where = self.path
+        where = where if path is None else self.path
         if line is not None:
             where = f"{where}, line {line}"
         if offset is not None:
@@ -91,11 +95,21 @@ class DataError(TinynnError, ValueError):
 
 
 class StateError(TinynnError, RuntimeError):
-    """A call out of order: a network used before `build`, a backward pass with a stale cache."""
+    """A call out of order: a backward pass with a stale cache, a gradient bound to another array."""
+
+
+class NotBuiltError(StateError, AttributeError):
+    """A layer or network used before `build`; an AttributeError, since parameters are attributes."""
 
 
 class GradientError(TinynnError, AssertionError):
-    """A backward pass that disagrees with its forward pass, or a gradient that was never written."""
+    """A backward pass that disagrees with its forward pass, or a gradient that was never written.
+
+    `array` and `index` name the element where one is known: "dW", (0, 3).
+    """
+
+    array: str | None = None
+    index: tuple[int, ...] | None = None
 
 
 class MissingExtraError(TinynnError, ImportError):

@@ -1,0 +1,28 @@
+"""Backends by name."""
+
+from __future__ import annotations
+
+from tinynn.backend.base import Array, Ops
+from tinynn.backend.numpy_ops import NumpyOps
+from tinynn.errors import ConfigurationError
+
+__all__ = ["Array", "NumpyOps", "Ops", "get_backend"]
+
+BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps}
+
+
+def get_backend(name: str | Ops) -> Ops:
+    """The backend of that name, or the given one as it is.
+
+    Errors: ConfigurationError for a name that is not known.
+    """
+    if isinstance(name, Ops):
+        return name
+    if name not in BACKENDS:
+        raise ConfigurationError(
+            "unknown backend",
+            expected=" or ".join(map(repr, BACKENDS)),
+            got=repr(name),
+            fix='net.build(shape, backend="numpy")',
+        )
+    return BACKENDS[name]()

@@ -1,0 +1,47 @@
+"""Checks of single arguments, each of which returns the value in the type that the caller wants."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from tinynn.errors import ConfigurationError
+
+__all__ = ["finite_number", "positive_integer"]
+
+
+def positive_integer(value: Any, what: str, *, where: str, fix: str) -> int:
+    """`value` as an int, if it is an integer of at least 1.
+
+    Errors: ConfigurationError.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ConfigurationError(
+            f"{what} must be a positive integer", where=where, expected="an integer >= 1", got=repr(value), fix=fix
+        )
+    return number
+
+
+def finite_number(
+    value: Any, what: str, *, where: str, fix: str, above: float = -math.inf, least: float = -math.inf
+) -> float:
+    """`value` as a Python float, if it is a finite number greater than `above` and not less than `least`.
+
+    A Python float, because a NumPy scalar of another precision would promote the arrays it meets.
+    Errors: ConfigurationError.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > above and number >= least):
+        bounds = f" > {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
+        raise ConfigurationError(
+            f"{what} must be a finite number", where=where, expected=f"a number{bounds}", got=repr(value), fix=fix
+        )
+    return number
