@@ -1,0 +1,297 @@
+"""The layer protocol: `build`, `forward`, `backward`, `predict`, and what the author of a layer calls.
+
+A complete layer of your own, which then trains, checks and saves like the built-in ones:
+
+    class Gain(Layer):
+        '''y = g * x, one learned gain per feature.'''
+        def build(self, shape):
+            self.param("g", shape, ones)
+            return shape
+        def forward(self, x):
+            return x * self.g, x
+        def backward(self, dy, x):
+            self.dg[...] = (dy * x).sum(axis=0)
+            return dy * self.g
+
+The rules: inputs are read-only; what a layer returns is borrowed until its next call in the same thread; gradients are
+written into `self.d<name>`, in full, and never accumulated. No `super().__init__()` is needed.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from tinynn.backend import Array, Ops
+from tinynn.errors import ConfigurationError, NotBuiltError, ShapeError, StateError
+from tinynn.init import Init
+
+__all__ = ["Array", "Layer", "Shape"]
+
+Shape = tuple[int, ...]
+"""The shape of one example, without the batch axis: (784,) or (1, 28, 28); () for a scalar such as a label."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One array that a layer asked for in `build`: a parameter, or state when `trained` is False."""
+
+    name: str
+    shape: Shape
+    init: Init | Array
+    trained: bool
+    decay: bool
+
+
+@dataclass(eq=False)
+class Build:
+    """One call of a network's `build`: what all its layers share. `undo` holds what each layer was before."""
+
+    ops: Ops
+    dtype: np.dtype
+    root: weakref.ref[Layer]
+    undo: list[tuple[Layer, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass
+class Site:
+    """A layer's place in a built network: where it stands, for which shapes, what it declared, what it contains."""
+
+    build: Build
+    path: str
+    shapes: tuple[Shape, ...]
+    output: Shape = ()
+    declared: dict[str, Declaration] = field(default_factory=dict)
+    children: dict[str, Layer] = field(default_factory=dict)
+    bound: dict[str, Array] = field(default_factory=dict)
+
+
+class Layer:
+    """The base of every layer, loss and container."""
+
+    integer_inputs = False
+    """True for a layer that reads integers as they are; for others the network turns them into its dtype."""
+
+    predict_differs = False
+    """True for a layer whose inference is meant to differ from training, as that of dropout."""
+
+    # Set by the network before it calls `build`.
+    xp: Any
+    ops: Ops
+    dtype: np.dtype
+    needs_dx: bool
+    _site: Site | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # The arguments are kept for `repr` here rather than in __init__, which a layer may define without super().
+        self = super().__new__(cls)
+        self.__dict__["_arguments"] = (args, kwargs)
+        return self
+
+    # --- the protocol: a layer defines build, forward and backward, and predict where inference differs. The signatures
+    # are (*args: Any, **kwargs: Any), to type checkers the one that every other may override: layers name their inputs.
+
+    def build(self, *shapes: Any, **options: Any) -> Any:
+        """Declares parameters and state for inputs of these per-example shapes; returns the output's shape."""
+        return shapes[0]
+
+    def forward(self, *xs: Any, **options: Any) -> tuple[Array, Any]:
+        """The training pass: the output, and a cache of whatever `backward` will need."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(self, x) and return (y, cache)")
+
+    def backward(self, dy: Array, cache: Any, /) -> Any:
+        """The gradient with respect to the input (a tuple for several), from that of the output; writes `self.d<name>`.
+
+        Where `self.needs_dx` is False nobody reads dx, and None may be returned; None in a tuple stands for an input
+        that has no gradient, such as labels.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define backward(self, dy, cache) and return dx")
+
+    def predict(self, *xs: Any, **options: Any) -> Array:
+        """The output at inference; the same as in training unless the layer says otherwise."""
+        return self.forward(*xs)[0]
+
+    def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
+        """N rows of inputs of these shapes to check the layer on: normal numbers unless its domain is another."""
+        return tuple(rng.standard_normal((n, *shape)) for shape in shapes)
+
+    # --- for the author of a layer
+
+    def param(self, name: str, shape: Shape, init: Init | Array, decay: bool = True) -> None:
+        """Declares a trained array: from then on `self.<name>` is the array and `self.d<name>` its gradient.
+
+        `init` is a function (rng, shape) -> array, or an array of that shape. L2 acts where `decay` is True: say False
+        for biases. Call it in `build`; the arrays are there when `build` of the whole network has returned.
+        """
+        self._declare(Declaration(name, tuple(shape), init, trained=True, decay=decay))
+
+    def state(self, name: str, shape: Shape, init: Init | Array) -> None:
+        """Declares an array `self.<name>` that is saved and copied with the network but not trained."""
+        self._declare(Declaration(name, tuple(shape), init, trained=False, decay=False))
+
+    def sublayer(self, name: str, layer: Layer, *shapes: Shape, needs_dx: bool = True) -> Shape:
+        """Builds a layer inside this one, for inputs of these shapes, and returns its output's shape."""
+        site = self._built()
+        attach(layer, shapes, site.build, f"{site.path}.{name}" if site.path else name, needs_dx)
+        site.children[name] = layer
+        return layer._built().output
+
+    def empty(self, name: str, shape: Shape, dtype: Any = None) -> Array:
+        """This layer's reusable array of that name, its contents undefined: one per thread, kept between calls."""
+        held = self._scratch.__dict__
+        array = held.get(name)
+        if array is not None and array.shape == shape and (dtype is None or array.dtype == dtype):
+            return array
+        dtype = self.dtype if dtype is None else self.xp.dtype(dtype)
+        size = math.prod(shape)
+        room = held.get(("room", name))
+        # Kept flat at the largest size seen, so that a ragged last batch is a view and not an allocation.
+        if room is None or room.size < size or room.dtype != dtype:
+            room = held["room", name] = self.xp.empty(size, dtype)
+        array = held[name] = room[:size].reshape(shape)
+        return array
+
+    # --- what a user may ask a layer
+
+    @property
+    def where(self) -> str:
+        """The layer's place and description, as errors name it."""
+        path = self._site.path if self._site else ""
+        return f"layer {path}: {self!r}" if path else repr(self)
+
+    def walk(self) -> Iterator[tuple[str, Layer]]:
+        """This layer and all within it with their paths, from the input to the output."""
+        site = self._built()
+        yield site.path, self
+        for child in site.children.values():
+            yield from child.walk()
+
+    def __repr__(self) -> str:
+        args, kwargs = self._arguments
+        shown = [describe(arg) for arg in args] + [f"{name}={describe(arg)}" for name, arg in kwargs.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    # --- the machinery
+
+    def wire(self, *shapes: Any, **options: Any) -> Shape:
+        """`build` as a part of a network; containers, whose own `build` is for the user, override it."""
+        return self.build(*shapes)
+
+    def _built(self) -> Site:
+        if self._site is None:
+            raise NotBuiltError(
+                f"{type(self).__name__} is used before it was built",
+                where=repr(self),
+                expected="a built network",
+                got="layers without parameters",
+                fix="call net.build(shape) first, shape being that of one example",
+            )
+        return self._site
+
+    def _declare(self, declaration: Declaration) -> None:
+        site, name = self._built(), declaration.name
+        used = {*self.__dict__, *dir(type(self)), *site.declared, *(f"d{other}" for other in site.declared)}
+        if not name.isidentifier() or {name, f"d{name}"} & used:
+            raise ConfigurationError(
+                f"a parameter cannot be named {name!r}",
+                where=self.where,
+                expected="a Python name that the layer does not use yet",
+                got=repr(name),
+                fix="choose another name",
+            )
+        site.declared[name] = declaration
+
+    def _bind(self, name: str, array: Array) -> None:
+        """Makes `self.<name>` a view of the network's storage."""
+        site = self._built()
+        site.bound[name] = array
+        self.__dict__[name] = array
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # In-place operators (self.dW += ...) assign too, but the array that is there already.
+        if self._site is not None and name in self._site.bound and value is not self._site.bound[name]:
+            raise StateError(
+                f"self.{name} = ... would cut the array off from the network's storage",
+                where=self.where,
+                expected=f"values written into self.{name}",
+                got=f"another {type(value).__name__} bound to the name",
+                fix=f"self.{name}[...] = ..., or out=self.{name}",
+            )
+        self.__dict__[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and self._site is None:
+            raise NotBuiltError(
+                f"{type(self).__name__} has no attribute {name!r} before it is built",
+                where=repr(self),
+                expected="a built network",
+                got="a layer that has not been built",
+                fix="call net.build(shape) first, shape being that of one example",
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The layer as it was before `build`: what copies and pickles hold."""
+        built = {"_site", "_scratch", "xp", "ops", "dtype", "needs_dx"}
+        if self._site is not None:
+            built |= set(self._site.bound)
+        return {name: value for name, value in self.__dict__.items() if name not in built}
+
+
+def describe(argument: Any) -> str:
+    """A constructor argument as `repr` shows it: functions by name, arrays by shape."""
+    if callable(argument) and hasattr(argument, "__name__"):
+        return argument.__name__
+    shape = getattr(argument, "shape", None)
+    return repr(argument) if shape is None else f"<array {shape}>"
+
+
+def attach(layer: Layer, shapes: tuple[Shape, ...], build: Build, path: str, needs_dx: bool) -> None:
+    """Gives a layer its place and lets it declare what it needs for these shapes."""
+    if not isinstance(layer, Layer):
+        raise ConfigurationError(
+            "not a layer",
+            where=f"layer {path}",
+            expected="an instance of a subclass of tinynn.Layer",
+            got=repr(layer),
+            fix=f"write {layer.__name__}(...), with parentheses" if isinstance(layer, type) else "remove it",
+        )
+    old = layer._site
+    if old is not None and old.build is not build and old.build.root() not in (None, build.root()):
+        raise ConfigurationError(
+            "a layer cannot belong to two networks: they would share and overwrite one set of parameters",
+            where=f"layer {path}: {layer!r}",
+            expected="a layer of this network's own",
+            got=f"layer {old.path} of another network",
+            fix="copy.deepcopy(layer) makes a new layer with the same settings",
+        )
+    if old is not None and old.build is build:
+        raise ConfigurationError(
+            "the same layer object stands in two places: its cache and gradients would be overwritten",
+            where=f"layer {path}: {layer!r}",
+            expected="every layer once",
+            got=f"the layer that is already layer {old.path}",
+            fix="copy.deepcopy(layer) makes a new layer with the same settings",
+        )
+    build.undo.append((layer, dict(layer.__dict__)))
+    for name in old.bound if old else ():
+        del layer.__dict__[name]
+    ops, dtype = build.ops, build.dtype
+    site = Site(build, path, shapes)
+    layer.__dict__.update(_site=site, _scratch=threading.local(), xp=ops.xp, ops=ops, dtype=dtype, needs_dx=needs_dx)
+    output = layer.wire(*shapes)
+    if not (isinstance(output, tuple) and all(isinstance(size, int) and size >= 0 for size in output)):
+        raise ShapeError(
+            "build did not return a shape",
+            where=layer.where,
+            expected="the output's per-example shape, a tuple of integers",
+            got=repr(output),
+            fix="end build with: return shape",
+        )
+    site.output = output

@@ -1,0 +1,110 @@
+"""Activations: functions applied to each element alone, and softmax, which is applied to each row.
+
+Shapes: y, dy and dx are of x's shape throughout. Where dx can be had from y, the cache is y and x can be forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinynn.backend import Array
+from tinynn.errors import ConfigurationError, GradientError
+from tinynn.layer import Layer, Shape
+
+__all__ = ["ReLU", "Sigmoid", "Softmax", "Step", "Tanh"]
+
+
+class ReLU(Layer):
+    """y = max(x, 0).
+
+    Backward: dx = dy where y > 0, else 0 (the corner at 0 counts as flat).
+    Source:   Nair, Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
+    """
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        y = self.xp.maximum(x, 0, out=self.empty("y", x.shape))
+        return y, y
+
+    def backward(self, dy: Array, y: Array) -> Array:
+        return self.ops.relu_backward(dy, y, out=self.empty("dx", y.shape))
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + exp(-x)).
+
+    Backward: dx = dy y (1 - y).
+    Source:   Nielsen, "Neural Networks and Deep Learning", chapter 1.
+    """
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        y = self.ops.sigmoid(x, out=self.empty("y", x.shape), work=self.empty("work", x.shape))
+        return y, y
+
+    def backward(self, dy: Array, y: Array) -> Array:
+        return self.ops.sigmoid_backward(dy, y, out=self.empty("dx", y.shape))
+
+
+class Tanh(Layer):
+    """y = tanh(x).
+
+    Backward: dx = dy (1 - y^2).
+    Source:   LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
+    """
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        y = self.xp.tanh(x, out=self.empty("y", x.shape))
+        return y, y
+
+    def backward(self, dy: Array, y: Array) -> Array:
+        return self.ops.tanh_backward(dy, y, out=self.empty("dx", y.shape))
+
+
+class Step(Layer):
+    """y = 1 where x > 0, else 0: the perceptron's threshold.
+
+    Backward: refused. The slope is 0 wherever there is one, so no weight below would ever learn.
+    Source:   Rosenblatt, "The Perceptron", 1958; Nielsen, chapter 1.
+    """
+
+    def forward(self, x: Array) -> tuple[Array, None]:
+        y = self.xp.greater(x, 0, out=self.empty("y", x.shape), casting="unsafe")
+        return y, None
+
+    def backward(self, dy: Array, cache: None) -> Array:
+        raise GradientError(
+            "a step cannot be trained by gradients: its slope is 0 everywhere but at the jump",
+            where=self.where,
+            expected="an activation with a slope",
+            got="Step",
+            fix="use Sigmoid(), the smooth step, in its place; or call only predict",
+        )
+
+
+class Softmax(Layer):
+    """y_j = exp(x_j) / sum over k of exp(x_k): each row becomes probabilities.
+
+    Shapes:   x (N, C), y (N, C).
+    Backward: dx = y (dy - sum over k of dy_k y_k).
+    Errors:   ConfigurationError for an input that is not a row of scores.
+    Note:     before a cross-entropy loss leave it out: SoftmaxCrossEntropy contains it, and is more exact.
+    Source:   Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
+    """
+
+    def build(self, shape: Shape) -> Shape:
+        if len(shape) != 1 or shape[0] < 1:
+            raise ConfigurationError(
+                "softmax works on rows of scores",
+                where=self.where,
+                expected="an input of shape (classes,)",
+                got=shape,
+                fix="put an Affine layer before it",
+            )
+        return shape
+
+    def forward(self, x: Array) -> tuple[Array, Any]:
+        work = self.empty("work", x.shape, self.xp.float64)
+        y = self.ops.softmax(x, out=self.empty("y", x.shape), work=work)
+        return y, y
+
+    def backward(self, dy: Array, y: Array) -> Array:
+        return self.ops.softmax_backward(dy, y, out=self.empty("dx", y.shape))
