@@ -1,0 +1,337 @@
+"""What all containers share: building, checking what comes in, training and inference calls, summary and files.
+
+`Sequential` and `Graph` say how their layers are connected, in `wire`, `run_forward`, `run_backward` and `run_predict`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from tinynn.backend import Array, Ops, get_backend
+from tinynn.errors import ConfigurationError, DataError, ShapeError, StateError
+from tinynn.layer import Layer, Shape
+from tinynn.losses import Loss
+from tinynn.network import model_file
+from tinynn.network.storage import Storage, build_layers
+
+__all__ = ["Cache", "Evaluation", "Network"]
+
+DTYPES = ("float32", "float64")
+
+
+class Cache(NamedTuple):
+    """What one `forward` leaves for its `backward`: the layers' caches, and a token that shows it is the latest."""
+
+    caches: list[Any]
+    scores: Array
+    token: object
+
+
+class Evaluation(NamedTuple):
+    """The mean loss over a data set, and the share of rows whose highest score is right (NaN without labels)."""
+
+    loss: float
+    accuracy: float
+
+
+class Network(Layer):
+    """A layer made of layers, which owns their storage when it is built by itself."""
+
+    storage: Storage
+    final_loss: Loss | None = None  # set by wire, as is input_shapes: the shapes without that of the loss's targets
+    input_shapes: tuple[Shape, ...]
+
+    def build(
+        self,
+        *shapes: Shape,
+        backend: str | Ops = "numpy",
+        dtype: Any = "float32",
+        seed: int = 0,
+        needs_dx: bool = False,
+    ) -> Self:
+        """Settles all shapes, allocates the storage and draws the initial parameters; returns the network.
+
+        `shapes`: of one example, without the batch axis, one for each input. `dtype`: float32 or float64. `seed`: an
+        integer; each parameter has a stream of its own. `needs_dx`: True to have `backward` return the gradient with
+        respect to the input, which training does not need. Building again starts anew.
+
+        Errors: ShapeError, ConfigurationError; the network then is what it was before the call.
+        """
+        for shape in shapes:
+            if not (isinstance(shape, tuple) and all(isinstance(size, int) and size > 0 for size in shape)):
+                raise ShapeError(
+                    "build needs the shape of one example",
+                    where=type(self).__name__,
+                    expected="a tuple of positive integers, without the batch axis",
+                    got=repr(shape),
+                    fix=f"net.build(({shape},))" if isinstance(shape, int) else "net.build((784,))",
+                )
+        if str(np.dtype(dtype) if dtype in (np.float32, np.float64) else dtype) not in DTYPES:
+            raise ConfigurationError(
+                "unknown dtype",
+                where=type(self).__name__,
+                expected=" or ".join(DTYPES),
+                got=repr(dtype),
+                fix='net.build(shape, dtype="float32")',
+            )
+        ops = get_backend(backend)
+        storage = build_layers(self, shapes, ops, np.dtype(dtype), seed, needs_dx)
+        self.storage, self._seed = storage, seed
+        return self
+
+    # --- how the layers are connected: for containers to define
+
+    def wire(self, *shapes: Any, **options: Any) -> Shape:
+        """Builds the layers, each for the shapes that reach it."""
+        raise NotImplementedError
+
+    def run_forward(self, xs: tuple[Array, ...]) -> tuple[Array, list[Any], Array]:
+        """The output, the layers' caches, and what the loss was given (the output where there is no loss)."""
+        raise NotImplementedError
+
+    def run_backward(self, dy: Array, caches: list[Any]) -> Any:
+        """The gradient with respect to the input; every layer writes its part."""
+        raise NotImplementedError
+
+    def run_predict(self, xs: tuple[Array, ...], link: bool = True) -> Array:
+        """The output at inference; with `link` False, the scores that a loss at the end would be given."""
+        raise NotImplementedError
+
+    # --- training
+
+    def forward(self, *xs: Array) -> tuple[Array, Cache]:
+        """The training pass: (y, cache); for a network that ends in a loss, `forward(x, targets)` -> (loss, cache).
+
+        Shapes: x (N, ...) as built. The output is borrowed until the next call.
+        Errors: ShapeError, LabelError.
+        """
+        xs = self._receive(xs, targets=self.final_loss is not None)
+        token = self._scratch.token = object()
+        y, caches, scores = self.run_forward(xs)
+        return y, Cache(caches, scores, token)
+
+    def backward(self, dy: Any, cache: Cache) -> Any:
+        """Writes every parameter's gradient, given that of the output; of a loss that is 1: `net.backward(1.0, cache)`.
+
+        Returns dx if the network was built with `needs_dx=True`, else None.
+        Errors: StateError for a cache that is not from this thread's latest `forward`, ShapeError for a wrong dy.
+        """
+        if not isinstance(cache, Cache):
+            raise StateError(
+                "backward needs the cache of a forward pass",
+                where=self.where,
+                expected="the second value that forward returned",
+                got=f"a {type(cache).__name__}",
+                fix="y, cache = net.forward(x); net.backward(dy, cache)",
+            )
+        if cache.token is not self._scratch.__dict__.get("token"):
+            raise StateError(
+                "a stale cache: the arrays it refers to have been used again since",
+                where=self.where,
+                expected="the cache of this thread's latest forward",
+                got="the cache of an earlier one, or of another thread or network",
+                fix="call backward before the next forward, predict or build",
+            )
+        if self.final_loss is None and np.shape(dy) != cache.scores.shape:
+            raise ShapeError(
+                "dy does not have the shape of the output",
+                where=self.where,
+                expected=cache.scores.shape,
+                got=np.shape(dy),
+                fix="dy is the derivative with respect to each element of y",
+            )
+        return self.run_backward(dy, cache.caches)
+
+    # --- inference
+
+    def predict(self, *xs: Array, batch_size: int = 1024) -> Array:
+        """The output at inference, row by row: probabilities where the loss at the end defines them.
+
+        Shapes: x (N, ...) as built; any number of rows, done `batch_size` at a time. The result is the caller's own.
+        May be called from several threads at once.
+        Errors: ShapeError; DataError for NaN in x.
+        """
+        site = self._built()
+        if site.path:  # as a layer of another network: borrowed, like any layer's output
+            return self.run_predict(xs)
+        xs = self._receive(xs)
+        self._scratch.token = None
+        n = len(xs[0])
+        if n <= batch_size:
+            y = self.run_predict(xs).copy()
+        else:
+            parts = (self.run_predict(tuple(x[i : i + batch_size] for x in xs)) for i in range(0, n, batch_size))
+            y = self.xp.concatenate([part.copy() for part in parts])
+        if self.xp.isnan(y).any():
+            self._find_nan(xs)
+        return y
+
+    def loss(self, x: Array, targets: Array) -> float:
+        """The mean loss over the rows, at inference."""
+        return self.evaluate(x, targets).loss
+
+    def evaluate(self, x: Array, targets: Array, *, batch_size: int = 1024) -> Evaluation:
+        """The mean loss over the rows at inference, and the accuracy where the targets are labels.
+
+        Errors: StateError for a network that does not end in a loss, ShapeError, LabelError.
+        """
+        if self.final_loss is None:
+            raise StateError(
+                "this network does not end in a loss",
+                where=self.where,
+                expected="a loss such as SoftmaxCrossEntropy() as the last layer",
+                got=repr(self),
+                fix="add the loss; predict(x) is the same without one, but for the probabilities",
+            )
+        x, targets = self._receive((x, targets), targets=True)
+        self.final_loss.check_targets(self.ops.to_host(targets), self.final_loss._built().shapes[0])
+        labels = self.final_loss.labels(targets)
+        self._scratch.token = None
+        total, right = 0.0, 0
+        for start in range(0, len(x), batch_size):
+            rows = slice(start, start + batch_size)
+            scores = self.run_predict((x[rows],), link=False)
+            total += float(self.final_loss.predict(scores, targets[rows])) * len(scores)
+            if labels is not None:
+                right += int((scores.argmax(axis=1) == labels[rows]).sum())
+        return Evaluation(total / len(x), right / len(x) if labels is not None else float("nan"))
+
+    # --- looking, saving, loading
+
+    def summary(self) -> str:
+        """A table of the layers with their output shapes and numbers of parameters."""
+        rows = [("layer", "", "output", "parameters")]
+        for path, layer in self.walk():
+            if isinstance(layer, Network):
+                continue
+            site = layer._built()
+            count = sum(int(np.prod(d.shape)) for d in site.declared.values() if d.trained)
+            rows.append((path, repr(layer), str(site.output), f"{count:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
+        total = sum(int(np.prod(view.shape)) for view in self.storage.parameters.values())
+        lines.append(f"{total:,} parameters, {self.dtype}, {self.ops.name}, input {self._built().shapes[0]}")
+        return "\n".join(line.rstrip() for line in lines)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes parameters and states by name to an .npz file, which NumPy alone can read."""
+        self._built()
+        model_file.write(path, self.storage.arrays())
+
+    def load(self, path: str | os.PathLike[str]) -> Self:
+        """Reads parameters and states from a file that `save` wrote into this network, and returns it.
+
+        Errors: DataError for a file that cannot be read, ShapeError where its arrays do not fit; nothing is changed
+        then.
+        """
+        self._built()
+        self.storage.assign(model_file.read(path), where=os.fspath(path))
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles of a network that was built by itself are built, and hold its parameters."""
+        state = super().__getstate__()
+        state.pop("storage", None)
+        if self._site is not None and not self._site.path:
+            how = {"backend": self.ops.name, "dtype": str(self.dtype), "seed": self._seed, "needs_dx": self.needs_dx}
+            state["_rebuild"] = (self._site.shapes, how, self.storage.arrays())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        rebuild = state.pop("_rebuild", None)
+        self.__dict__.update(state)
+        if rebuild is not None:
+            shapes, how, arrays = rebuild
+            self.build(*shapes, **how)
+            self.storage.assign(arrays, where=self.where)
+
+    # --- the machinery
+
+    def _receive(self, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array, ...]:
+        """The inputs as arrays of this backend, of the shapes that the network was built for."""
+        self._built()
+        shapes = self.input_shapes
+        if len(xs) != len(shapes) + targets:
+            names = [f"x of shape {batch_shape(shape)}" for shape in shapes]
+            raise ShapeError(
+                f"{len(shapes) + targets} inputs expected, {len(xs)} given",
+                where=self.where,
+                expected=", ".join([*names, *(["targets"] if targets else [])]),
+                got=", ".join(str(np.shape(x)) for x in xs) or "nothing",
+                fix="net.forward(x, targets) trains, net.predict(x) infers",
+            )
+        received = [self._as_input(x, shape) for x, shape in zip(xs, shapes, strict=False)]
+        if targets:
+            received.append(self.ops.asarray(xs[-1]))
+            if len(received[0]) != len(np.atleast_1d(received[-1])):
+                raise ShapeError(
+                    "inputs and targets differ in number",
+                    where=self.where,
+                    expected=f"{len(received[0])} targets, one for each row of x",
+                    got=f"targets of shape {received[-1].shape}",
+                    fix="give x and targets the same length",
+                )
+        return tuple(received)
+
+    def _as_input(self, x: Any, shape: Shape) -> Array:
+        try:
+            x = self.ops.asarray(x)
+        except ValueError as error:
+            raise ShapeError(
+                "the input is no array",
+                where=self.where,
+                expected="rows of one length",
+                got=str(error),
+                fix="pad the rows",
+            ) from error
+        if x.shape[1:] != shape or x.ndim == 0:
+            single = x.shape == shape
+            raise ShapeError(
+                "one example without its batch axis" if single else "the input does not have the shape that was built",
+                where=self.where,
+                expected=batch_shape(shape),
+                got=x.shape,
+                fix="add the batch axis: x[None]" if single else f"reshape x, or build the network with {x.shape[1:]}",
+            )
+        if x.dtype == self.dtype:
+            return x
+        if x.dtype.kind not in "biuf":
+            raise DataError(
+                "the input is not made of real numbers",
+                where=self.where,
+                expected=f"an array that converts to {self.dtype}",
+                got=f"dtype {x.dtype}",
+                fix="x.astype(float)",
+            )
+        return x if self.integer_inputs and x.dtype.kind in "iu" else x.astype(self.dtype)
+
+    def _find_nan(self, xs: tuple[Array, ...]) -> None:
+        """Says where a NaN in the output came from, if it came from the input or the parameters."""
+        for x in xs:
+            bad = np.argwhere(np.isnan(self.ops.to_host(x)))
+            if len(bad):
+                row, *place = bad[0].tolist()
+                raise DataError(
+                    f"NaN in row {row} of the input",
+                    where=f"input of {type(self).__name__}, row {row}, element {tuple(place)}",
+                    expected="finite numbers",
+                    got="nan",
+                    fix="drop or repair the row: x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]",
+                )
+        for name, view in self.storage.parameters.items():
+            if np.isnan(self.ops.to_host(view)).any():
+                raise StateError(
+                    f"the parameters contain NaN, first in {name}",
+                    where=f"layer {name.rpartition('.')[0]}",
+                    expected="finite parameters",
+                    got="nan",
+                    fix="train again from the start with a smaller learning rate",
+                )
+
+
+def batch_shape(shape: Shape) -> str:
+    """(784,) -> "(N, 784)": how a batch of such examples is written in errors."""
+    return f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"

@@ -1,0 +1,154 @@
+"""Flat storage: every parameter of a network in one vector, every gradient in another, all state in a third.
+
+    params  | W0 . W1 . W2 . | b0 . b1 . b2 . |     decayed parameters first, so that L2 acts on one slice
+    grads   | dW0. dW1. dW2. | db0. db1. db2. |     the same layout
+    state   | ...            |
+
+Each array starts at a multiple of 64 elements (the dots are padding, always 0). The layers see views; the optimizer, a
+snapshot and an all-reduce see one array. Offsets may change between versions, so files go by name (`0.W`), never by
+offset.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import Any
+
+import numpy as np
+
+from tinynn.backend import Array, Ops
+from tinynn.errors import GradientError, ShapeError
+from tinynn.layer import Build, Declaration, Layer, Shape, attach
+from tinynn.random import generator
+
+__all__ = ["Storage", "build_layers"]
+
+ALIGNMENT = 64  # elements: views start on a cache line, whatever the dtype
+BLOCK = 128 * 1024  # elements: an optimizer's working array, small enough to stay in the second-level cache
+
+
+class Storage:
+    """The three flat vectors of a built network, and the views into them by name.
+
+    `params`, `grads`, `state`: flat arrays. `decayed`: how many leading elements of `params` L2 acts on. `work`: an
+    array that an optimizer may overwrite. `parameters`, `gradients`, `states`: dictionaries from names such as `0.W`
+    to views.
+    """
+
+    def __init__(self, root: Layer, ops: Ops, dtype: np.dtype, seed: int) -> None:
+        self.ops = ops
+        declared = [(path, layer, d) for path, layer in root.walk() for d in layer._built().declared.values()]
+        trained = [entry for entry in declared if entry[2].trained]
+        trained.sort(key=lambda entry: not entry[2].decay)  # stable: within each half the layers' own order
+        kept = [entry for entry in declared if not entry[2].trained]
+
+        offsets, size = layout([d.shape for _, _, d in trained])
+        state_offsets, state_size = layout([d.shape for _, _, d in kept])
+        self.params = ops.asarray(np.zeros(size, dtype))
+        self.grads = ops.asarray(np.zeros(size, dtype))
+        self.state = ops.asarray(np.zeros(state_size, dtype))
+        self.decayed = next((o for o, (_, _, d) in zip(offsets, trained, strict=True) if not d.decay), size)
+        self.work = ops.asarray(np.empty(min(BLOCK, max(1, size)), dtype))
+
+        self.parameters: dict[str, Array] = {}
+        self.gradients: dict[str, Array] = {}
+        self.states: dict[str, Array] = {}
+        for vector, views, entries, starts in (
+            (self.params, self.parameters, trained, offsets),
+            (self.state, self.states, kept, state_offsets),
+        ):
+            for (path, layer, d), start in zip(entries, starts, strict=True):
+                view = vector[start : start + math.prod(d.shape)].reshape(d.shape)
+                view[...] = ops.asarray(initial_value(d, layer, full_name(path, d.name), seed), dtype)
+                views[full_name(path, d.name)] = view
+                layer._bind(d.name, view)
+        for (path, layer, d), start in zip(trained, offsets, strict=True):
+            gradient = self.grads[start : start + math.prod(d.shape)].reshape(d.shape)
+            gradient[...] = math.nan  # born NaN: a gradient that backward forgets to write is loud
+            self.gradients[full_name(path, d.name)] = gradient
+            layer._bind(f"d{d.name}", gradient)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Host copies of all parameters and states by name."""
+        return {name: np.array(self.ops.to_host(view)) for name, view in {**self.parameters, **self.states}.items()}
+
+    def assign(self, arrays: dict[str, Any], where: str) -> None:
+        """Writes parameters and states by name: all of them, or none if any name or shape does not fit."""
+        views = {**self.parameters, **self.states}
+        for name in sorted({*views, *arrays}):
+            expected = views[name].shape if name in views else "no such array"
+            got = np.shape(arrays[name]) if name in arrays else "nothing of that name"
+            if expected != got:
+                raise ShapeError(
+                    f"array {name!r} does not fit the network",
+                    where=where,
+                    expected=expected,
+                    got=got,
+                    fix="build the network with the layers and the shape that it was saved with",
+                )
+        for name, view in views.items():
+            view[...] = self.ops.asarray(arrays[name], view.dtype)
+
+    def check_gradients_written(self) -> None:
+        """Raises if a gradient is still what it was born as: NaN throughout.
+
+        Errors: GradientError naming the first such gradient.
+        """
+        for name, gradient in self.gradients.items():
+            if gradient.size and np.isnan(self.ops.to_host(gradient)).all():
+                path, _, parameter = name.rpartition(".")
+                raise GradientError(
+                    f"backward left the gradient of {name} unwritten, or all NaN",
+                    where=f"layer {path}",
+                    expected="every gradient written, in full, by backward",
+                    got="NaN in every element",
+                    fix=f"self.d{parameter}[...] = ... in backward; if it is written, look for NaN in its inputs",
+                )
+
+
+def build_layers(
+    root: Layer, shapes: tuple[Shape, ...], ops: Ops, dtype: np.dtype, seed: int, needs_dx: bool
+) -> Storage:
+    """Builds a layer with all it contains, as the root of a network, and lays out its storage.
+
+    When anything in it fails, every layer is left as it was before: a trained network survives a wrong `build`.
+    """
+    build = Build(ops, dtype, weakref.ref(root))
+    try:
+        attach(root, shapes, build, "", needs_dx)
+        return Storage(root, ops, dtype, seed)
+    except BaseException:
+        for layer, before in reversed(build.undo):
+            layer.__dict__.clear()
+            layer.__dict__.update(before)
+        raise
+
+
+def layout(shapes: list[Shape]) -> tuple[list[int], int]:
+    """Where each array starts when they stand one behind the other, and how long the whole is."""
+    offsets, end = [], 0
+    for shape in shapes:
+        offsets.append(end)
+        end += -(-math.prod(shape) // ALIGNMENT) * ALIGNMENT
+    return offsets, end
+
+
+def full_name(path: str, name: str) -> str:
+    """The name of an array in files and errors: `2.W`, or `W` in a layer that is itself the root."""
+    return f"{path}.{name}" if path else name
+
+
+def initial_value(declaration: Declaration, layer: Layer, name: str, seed: int) -> Any:
+    """What the initialiser gives, with its shape checked: each array from a random stream of its own."""
+    init, shape = declaration.init, declaration.shape
+    value: Any = init(generator(seed, name), shape) if callable(init) else init
+    if np.shape(value) != shape:
+        raise ShapeError(
+            f"the initial value of {declaration.name} has the wrong shape",
+            where=layer.where,
+            expected=shape,
+            got=np.shape(value),
+            fix="pass an array of the expected shape, or a function (rng, shape) -> array",
+        )
+    return value
