@@ -1,0 +1,91 @@
+"""The data that `fit` is given, looked through once before anything is learned from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynn.errors import ConfigurationError, DataError, LabelError, ShapeError, StateError
+from tinynn.network import Network
+
+__all__ = ["checked"]
+
+BLOCK = 4096  # rows looked at in one go, so that the check needs little memory beside the data
+
+
+def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
+    """`data`, a pair (x, targets), as two arrays on the network's device, every value of which can be learned from.
+
+    Errors: ConfigurationError, ShapeError, DataError, LabelError; `name` ("train", "validation") and the row are in
+    them.
+    """
+    if net.final_loss is None:
+        raise StateError(
+            "fit needs a network that ends in a loss",
+            where=repr(net),
+            expected="a loss as the last layer",
+            got=repr(net[-1]) if hasattr(net, "__getitem__") else repr(net),  # type: ignore[index]
+            fix="add SoftmaxCrossEntropy() or QuadraticCost() at the end",
+        )
+    try:
+        x, targets = data
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{name} must be a pair",
+            where=f"fit, {name}",
+            expected="(x, targets), two arrays of one length",
+            got=f"a {type(data).__name__}",
+            fix=f"{name}=(x, targets)",
+        ) from error
+    x, targets = np.asarray(x), np.asarray(targets)
+    (shape,) = net.input_shapes
+    if x.shape[1:] != shape or len(x) == 0:
+        raise ShapeError(
+            f"the {name} inputs do not fit the network" if x.ndim and len(x) else f"there are no {name} rows",
+            where=f"fit, {name}",
+            expected=f"(N, {', '.join(map(str, shape))}) with N >= 1",
+            got=x.shape,
+            fix=f"reshape x, or build the network with {x.shape[1:]}",
+        )
+    if targets.ndim == 0 or len(targets) != len(x):
+        raise ShapeError(
+            f"{name} inputs and targets differ in number",
+            where=f"fit, {name}",
+            expected=f"{len(x)} targets",
+            got=targets.shape,
+            fix="give each row its target",
+        )
+    if x.dtype.kind not in "biuf":
+        raise DataError(
+            f"the {name} inputs are not real numbers",
+            where=f"fit, {name}",
+            expected="a dtype that converts to float",
+            got=x.dtype,
+            fix="x.astype(float)",
+        )
+    check_finite(x, name)
+    try:
+        net.final_loss.check_targets(targets, net.final_loss._built().shapes[0])
+    except LabelError as error:
+        raise LabelError(
+            error.what, where=f"fit, {name}: {error.where}", expected=error.expected, got=error.got, fix=error.fix
+        ) from None
+    return net.ops.asarray(x), net.ops.asarray(targets)
+
+
+def check_finite(x: np.ndarray, name: str) -> None:
+    """Errors: DataError with the first row that holds NaN or Inf."""
+    if x.dtype.kind != "f":
+        return
+    for start in range(0, len(x), BLOCK):
+        bad = np.argwhere(~np.isfinite(x[start : start + BLOCK]))
+        if len(bad):
+            row, *place = bad[0].tolist()
+            raise DataError(
+                f"{x[start + row][tuple(place)]} in row {start + row} of the {name} inputs",
+                where=f"fit, {name}, row {start + row}, element {tuple(place)}",
+                expected="finite numbers",
+                got=x[start + row][tuple(place)],
+                fix="drop or repair the row: x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]",
+            )

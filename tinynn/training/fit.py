@@ -1,0 +1,119 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Protocol
+
+from tinynn.checks import positive_integer
+from tinynn.data.batches import batches
+from tinynn.errors import ConfigurationError, StateError
+from tinynn.network import Network
+from tinynn.random import generator
+from tinynn.training.examples import checked
+from tinynn.training.history import History
+from tinynn.training.interrupt import Interruptible
+from tinynn.training.progress import Progress
+from tinynn.training.tally import Tally
+
+__all__ = ["Optimizer", "fit"]
+
+
+class Optimizer(Protocol):
+    """Anything with `step(net)`, which updates `net.storage.params` from `net.storage.grads`."""
+
+    def step(self, net: Network) -> None: ...
+
+
+def fit(
+    net: Network,
+    optimizer: Optimizer,
+    train: Any,
+    *,
+    epochs: int,
+    batch_size: int = 32,
+    validation: Any = None,
+    patience: int | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> History:
+    """For every batch of every epoch: forward, backward, step.
+
+    `train`, `validation`: pairs (x, targets); x (N, ...) as the network was built, targets as its loss takes them.
+    All of it is checked before the first step. `seed` decides the order of the rows, a new one each epoch; the last
+    batch may be smaller. `patience`: stop when the validation loss has not fallen for so many epochs, and go back to
+    the parameters that had the lowest. `progress`: None shows a bar on a terminal and a line an epoch elsewhere;
+    False shows nothing.
+
+    Ctrl-C ends the run after the step it meets: the epochs so far are returned, the network keeps what it has learned.
+    Errors: TinynnError of the kind that fits; StateError when the loss is no longer finite, and the parameters are then
+    those from before that epoch.
+    """
+    epochs = positive_integer(epochs, "epochs", where="fit", fix="fit(..., epochs=10)")
+    batch_size = positive_integer(batch_size, "batch_size", where="fit", fix="fit(..., batch_size=32)")
+    if patience is not None:
+        patience = positive_integer(patience, "patience", where="fit", fix="fit(..., patience=3)")
+        if validation is None:
+            raise ConfigurationError(
+                "patience needs data to watch",
+                where="fit",
+                expected="validation=(x, targets)",
+                got="validation=None",
+                fix="fit(..., validation=(x, targets), patience=3)",
+            )
+    x, targets = checked(net, train, "train")
+    if validation is not None:
+        validation = checked(net, validation, "validation")
+
+    history, storage = History(), net.storage
+    shown = Progress(progress, epochs, steps=-(-len(x) // batch_size))
+    lowest, best = math.inf, None
+    with Interruptible() as run:
+        for epoch in range(epochs):
+            before = storage.params.copy(), storage.state.copy()
+            order = generator(seed, "shuffle", epoch).permutation(len(x))
+            tally = Tally(net)
+            shown.start(epoch)
+            started = time.perf_counter()
+            for number, (rows, wanted) in enumerate(batches(net.ops, x, targets, order, batch_size), start=1):
+                loss, cache = net.forward(rows, wanted)
+                net.backward(1.0, cache)
+                if epoch == 0 and number == 1:
+                    storage.check_gradients_written()
+                optimizer.step(net)
+                tally.add(loss, cache.scores, wanted)
+                shown.step(number)
+                if run.asked:
+                    break
+            seconds = time.perf_counter() - started
+            if run.asked:
+                history.stopped = "interrupted"
+                shown.end(None)
+                break
+            if not math.isfinite(tally.loss()):
+                storage.params[...], storage.state[...] = before
+                shown.end(None)
+                raise StateError(
+                    f"the loss became {tally.loss()} in epoch {epoch + 1}",
+                    where=f"fit, epoch {epoch + 1}; the parameters are those from before it",
+                    expected="a finite loss",
+                    got=tally.loss(),
+                    fix="a smaller learning rate, or inputs of smaller size (Rescale)",
+                )
+            history.loss.append(tally.loss())
+            history.accuracy.append(tally.accuracy())
+            history.seconds.append(seconds)
+            if validation is not None:
+                result = net.evaluate(*validation)
+                history.validation_loss.append(result.loss)
+                history.validation_accuracy.append(result.accuracy)
+                if patience is not None and result.loss < lowest:
+                    lowest, best = result.loss, (epoch, storage.params.copy(), storage.state.copy())
+            shown.end(history)
+            if patience is not None and best is not None and epoch - best[0] >= patience:
+                history.stopped = "early"
+                break
+    if best is not None:
+        storage.params[...], storage.state[...] = best[1:]
+    return history
