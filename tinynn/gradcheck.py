@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import numpy as np
 
 from tinynn.backend import Ops, get_backend
-from tinynn.errors import GradientError
 from tinynn.layer import Layer, Shape
-from tinynn.losses import Loss
 from tinynn.network import Network
-from tinynn.network.explain import reraise
-from tinynn.network.storage import build_layers, full_name
 from tinynn.random import generator
+from tinynn.specimen import Result, Specimen
 
 __all__ = ["gradcheck"]
 
 ELEMENTS = 1000  # of larger arrays, so many elements are drawn at random
-EPSILON = float(np.finfo(np.float64).eps)
+ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of a sum of products, relative to the sum of their sizes
+SAME = 1e-9  # relative; another order of summation is allowed
 
 
 def gradcheck(
@@ -38,299 +35,167 @@ def gradcheck(
     `shapes`: of one example, one for each input; for a loss the scores' shape, then () for labels or the scores'
     shape for rows. `inputs`: arrays with a batch axis to check on, instead of those that the layer's `example` draws.
 
-    The layer itself is not touched: a float64 copy is checked, with its parameters (if it is built) slightly shaken,
-    so that no gradient is right only because a bias is 0. Every element of every input and parameter is compared
-    (1,000 of larger arrays), within rtol * (its size + the largest of its array) and the rounding of the difference
-    quotient. Where they differ the step is made smaller twice before it counts: a kink within eps, as of ReLU, is
-    left behind, an error is not.
+    The layer itself is not touched: a float64 copy is checked, with its parameters slightly shaken, so that no gradient
+    is right only because a bias is 0. Every element of every input and parameter is compared (1,000 of larger arrays),
+    within rtol * (its size + the largest of its array) and the rounding of the difference quotient. Where they differ
+    the step is made smaller twice before it counts: a kink within eps, as of ReLU, is left behind, an error is not.
 
-    Checked besides: the output has the promised shape; inputs and dy are unchanged; gradients are written, and not
-    accumulated; the cache alone is used, not memory of the latest call; a batch of one; inputs that are not contiguous;
-    float32 stays float32; `predict` gives what `forward` gives, unless the layer says `predict_differs = True`.
+    Checked besides: shapes are as promised; inputs and dy stay unchanged; gradients are written, and not accumulated;
+    the cache alone is used, not memory of the latest call; a batch of one; inputs that are not contiguous; float32
+    stays float32; `predict` gives what `forward` gives, unless the layer says `predict_differs = True`.
 
     Errors: GradientError naming layer, array, index, expected and got.
     Source: CS231n, "Gradient checks".
     """
-    rng = generator(seed, "gradcheck")
-    ops = get_backend(backend)
+    rng, ops = generator(seed, "gradcheck"), get_backend(backend)
     if inputs is not None:
         shapes = tuple(np.shape(x)[1:] for x in inputs)
-    trial = Trial(layer, shapes, ops, "float64")
-    trial.shake(rng)
+    specimen = Specimen(layer, shapes, ops, "float64")
+    specimen.shake(rng)
     for n in (3, 1):
-        xs = trial.layer.example(rng, n, *shapes) if inputs is None else [x[: None if n > 1 else 1] for x in inputs]
-        xs = [np.array(x, np.float64 if np.asarray(x).dtype.kind == "f" else None) for x in xs]
-        dy = trial.draw_dy(rng, xs)
-        result = trial.run(xs, dy)
-        trial.check_written(result)
-        trial.check_differences(rng, xs, dy, result, eps, rtol)
-        trial.check_repeatable(xs, dy, result)
-        trial.check_predict(xs)
-        Trial(layer, shapes, ops, "float32").check_dtype(
-            [x.astype(np.float32) if x.dtype.kind == "f" else x for x in xs]
+        drawn = (
+            specimen.layer.example(rng, n, *shapes) if inputs is None else [x[: None if n > 1 else 1] for x in inputs]
         )
+        xs = [of_dtype(x, "float64") for x in drawn]
+        dy = draw_dy(specimen, rng, xs)
+        result = specimen.run(xs, dy)
+        check_written(specimen, result)
+        check_differences(specimen, rng, xs, dy, result, eps, rtol)
+        check_cache(specimen, xs, dy, result)
+        check_layouts(specimen, xs, dy, result)
+        check_predict(specimen, xs, result)
+        check_float32(Specimen(layer, shapes, ops, "float32"), xs, dy)
 
 
-class Result(NamedTuple):
-    """Host copies of the output, and of every gradient by the name under which it is reported."""
+def of_dtype(x: Any, dtype: str) -> np.ndarray:
+    """A copy of x, in that dtype unless it holds integers."""
+    x = np.asarray(x)
+    return np.array(x, dtype if x.dtype.kind == "f" else None)
 
-    y: np.ndarray
-    gradients: dict[str, np.ndarray]
+
+def draw_dy(specimen: Specimen, rng: np.random.Generator, xs: Sequence[np.ndarray]) -> Any:
+    """A random gradient of the output, none of its elements near 0; for a loss, a number."""
+    y = specimen.output(xs)
+    dy = rng.uniform(0.5, 1.5, y.shape)
+    return float(dy) if specimen.ends_in_loss else dy * rng.choice([-1.0, 1.0], y.shape)
 
 
-class Trial:
-    """A copy of a layer, built by itself, and what is asked of it."""
-
-    def __init__(self, original: Layer, shapes: tuple[Shape, ...], ops: Ops, dtype: str) -> None:
-        self.layer, self.ops = copy.deepcopy(original), ops
-        if isinstance(self.layer, Network):
-            self.storage = self.layer.build(*shapes, backend=ops, dtype=dtype, needs_dx=True).storage
-        else:
-            self.storage = build_layers(self.layer, shapes, ops, np.dtype(dtype), 0, needs_dx=True)
-        learned = values(original)
-        if {name: v.shape for name, v in learned.items()} == {n: v.shape for n, v in self.storage.arrays().items()}:
-            self.storage.assign(learned, where=repr(original))
-        self.ends_in_loss = isinstance(self.layer, Loss) or getattr(self.layer, "final_loss", None) is not None
-
-    def shake(self, rng: np.random.Generator) -> None:
-        for view in self.storage.parameters.values():
-            view += self.ops.asarray(0.1 * rng.standard_normal(view.shape))
-
-    def forward(self, xs: Sequence[np.ndarray]) -> tuple[Any, Any]:
-        """The training pass, with the inputs proven unchanged, and the output's shape that of `build`."""
-        device = [self.ops.asarray(x) for x in xs]
-        before = [np.array(x) for x in xs]
-        try:
-            y, cache = self.layer.forward(*device)
-        except Exception as error:
-            reraise(error, self.layer, "forward", xs[0])
-        for name, x, old in zip(self.names(len(xs)), device, before, strict=True):
-            self.compare(
-                self.ops.to_host(x), old, f"forward changed its input {name}", name, "write into self.empty(...)"
-            )
-        promised = self.layer._built().output
-        expected = promised if self.ends_in_loss else (len(xs[0]), *promised)
-        if np.shape(y) != expected:
-            self.fail("the output does not have the shape that build promised", "y", None, expected, np.shape(y), None)
-        return y, cache
-
-    def run(self, xs: Sequence[np.ndarray], dy: Any, between: Any = None) -> Result:
-        """Forward and backward; `between` is called in the middle."""
-        self.storage.grads[...] = np.nan
-        y, cache = self.forward(xs)
-        y = np.array(self.ops.to_host(y))
-        if between is not None:
-            between()
-        dy_device = dy if self.ends_in_loss else self.ops.asarray(dy)
-        dy_before = np.array(dy)
-        x_before = [np.array(x) for x in xs]
-        try:
-            dxs = self.layer.backward(dy_device, cache)
-        except Exception as error:
-            reraise(error, self.layer, "backward", dy)
-        self.compare(self.ops.to_host(dy_device), dy_before, "backward changed dy", "dy", "write into self.empty(...)")
-        for name, x, old in zip(self.names(len(xs)), xs, x_before, strict=True):
-            self.compare(x, old, f"backward changed the input {name}", name, "write into self.empty(...)")
-        gradients = {}
-        for name, x, dx in zip(self.names(len(xs)), xs, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
-            if x.dtype.kind != "f" or (dx is None and name == "targets"):
-                continue
-            if np.shape(dx) != x.shape:
-                self.fail(f"d{name} does not have the shape of {name}", f"d{name}", None, x.shape, np.shape(dx), None)
-            gradients[f"d{name}"] = np.array(self.ops.to_host(dx))
-        for name, gradient in self.storage.gradients.items():
-            path, _, parameter = name.rpartition(".")
-            gradients[full_name(path, f"d{parameter}")] = np.array(self.ops.to_host(gradient))
-        return Result(y, gradients)
-
-    def names(self, inputs: int) -> list[str]:
-        if isinstance(self.layer, Loss):
-            return ["scores", "targets"][:inputs]
-        if self.ends_in_loss:
-            return ["x", "targets"][:inputs]
-        return ["x"] if inputs == 1 else [f"x{i}" for i in range(inputs)]
-
-    def draw_dy(self, rng: np.random.Generator, xs: Sequence[np.ndarray]) -> Any:
-        """A random gradient of the output, none of its elements near 0."""
-        dy = rng.uniform(0.5, 1.5, np.shape(self.forward(xs)[0])) * 1.0
-        return float(dy) if self.ends_in_loss else dy * rng.choice([-1.0, 1.0], dy.shape)
-
-    # --- the checks
-
-    def check_written(self, result: Result) -> None:
-        for name, gradient in result.gradients.items():
-            bad = np.argwhere(np.isnan(gradient))
-            if len(bad):
-                index = tuple(bad[0].tolist())
-                self.fail(
-                    f"{name} was not written, or is NaN", name, index, "a number", "nan", f"self.{name}[...] = ..."
-                )
-
-    def check_differences(
-        self, rng: np.random.Generator, xs: Sequence[np.ndarray], dy: Any, result: Result, eps: float, rtol: float
-    ) -> None:
-        """Compares every gradient with the difference quotient of L = sum(y * dy)."""
-        arrays = {f"d{name}": x for name, x in zip(self.names(len(xs)), xs, strict=True)}
-        arrays |= dict(
-            zip(list(result.gradients)[-len(self.storage.parameters) :], self.storage.parameters.values(), strict=False)
-        )
-        rounding = 8 * EPSILON * float(np.abs(result.y * dy).sum())
-
-        def quotient(array: Any, index: tuple[int, ...], step: float) -> float:
-            old = array[index].copy()
-            array[index] = old + step
-            above = np.array(self.ops.to_host(self.forward(xs)[0]))
-            array[index] = old - step
-            below = np.array(self.ops.to_host(self.forward(xs)[0]))
-            array[index] = old
-            return float(((above - below) * dy).sum()) / (2 * step)
-
-        for name, gradient in result.gradients.items():
-            array = arrays[name]
-            picked = np.arange(gradient.size)
-            if gradient.size > ELEMENTS:
-                picked = np.sort(rng.choice(gradient.size, ELEMENTS, replace=False))
-            indices = [tuple(int(i) for i in np.unravel_index(k, gradient.shape)) for k in picked]
-            numeric = {index: quotient(array, index, eps) for index in indices}
-            largest = max((abs(value) for value in numeric.values()), default=0.0)
-            for index, value in numeric.items():
-                got = float(gradient[index])
-                for step in (eps, eps / 10, eps / 100):
-                    value = value if step == eps else quotient(array, index, step)
-                    if abs(got - value) <= rtol * (max(abs(got), abs(value)) + largest) + rounding / step:
-                        break
-                else:
-                    fix = guess(gradient, numeric, len(xs[0]))
-                    self.fail(f"the gradient {name} is wrong", name, index, f"{value:.9g}", f"{got:.9g}", fix)
-
-    def check_repeatable(self, xs: Sequence[np.ndarray], dy: Any, result: Result) -> None:
-        """The same again gives the same: nothing accumulated, nothing remembered, whatever the memory layout."""
-
-        def elsewhere() -> None:
-            thread = threading.Thread(target=self.layer.forward, args=[self.ops.asarray(x[::-1].copy()) for x in xs])
-            thread.start()
-            thread.join()
-
-        self.same(
-            result, self.twice(xs, dy), "a second backward gives other gradients: were they accumulated?", "= not +="
-        )
-        self.same(
-            result,
-            self.run(xs, dy, between=elsewhere),
-            "backward depends on the latest forward and not on its cache alone",
-            "return what backward needs as the cache; keep nothing of a call in self",
-        )
-        apart = [np.repeat(x, 2, axis=0)[::2] for x in xs]
-        turned = [np.asfortranarray(x) for x in xs]
-        for layout, other in (("strided rows", apart), ("column-major order", turned)):
-            spread = dy if self.ends_in_loss else np.asfortranarray(np.repeat(dy, 2, axis=0)[::2])
-            self.same(
-                result,
-                self.run(other, spread),
-                f"inputs in {layout} give another result",
-                "index by axis, not by memory",
-            )
-
-    def twice(self, xs: Sequence[np.ndarray], dy: Any) -> Result:
-        """Backward after backward, without the gradients being reset in between."""
-        self.run(xs, dy)
-        _, cache = self.forward(xs)
-        dxs = self.layer.backward(dy if self.ends_in_loss else self.ops.asarray(dy), cache)
-        del dxs
-        written = {}
-        for name, gradient in self.storage.gradients.items():
-            path, _, parameter = name.rpartition(".")
-            written[full_name(path, f"d{parameter}")] = np.array(self.ops.to_host(gradient))
-        return Result(np.array(0.0), written)
-
-    def check_predict(self, xs: Sequence[np.ndarray]) -> None:
-        if any(layer.predict_differs for _, layer in self.layer.walk()):
-            return
-        y = np.array(self.ops.to_host(self.forward(xs)[0]))
-        device = [self.ops.asarray(x) for x in xs]
-        whole = isinstance(self.layer, Network) and self.ends_in_loss
-        predicted = self.layer.loss(*device) if whole else self.layer.predict(*device)  # type: ignore[attr-defined]
-        predicted = np.array(predicted if whole else self.ops.to_host(predicted))
-        self.compare(
-            predicted, y, "predict differs from forward", "y", "say predict_differs = True if it is meant to", 1e-9
-        )
-
-    def check_dtype(self, xs: Sequence[np.ndarray]) -> None:
-        """A float32 layer computes in float32: its output, and the gradient of its input."""
-        y, cache = self.forward(xs)
-        dy = 1.0 if self.ends_in_loss else self.ops.asarray(np.ones(y.shape, np.float32))
-        dxs = self.layer.backward(dy, cache)
-        found = {"y": y}
-        for name, x, dx in zip(self.names(len(xs)), xs, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
-            if dx is not None and x.dtype.kind == "f":
-                found[f"d{name}"] = dx
-        for name, array in found.items():
-            if array.dtype != np.float32:
-                self.fail(
-                    f"float32 became {array.dtype}",
-                    name,
-                    None,
-                    "float32",
-                    array.dtype,
-                    "use Python floats and self.dtype",
-                )
-
-    # --- reporting
-
-    def same(self, expected: Result, got: Result, what: str, fix: str) -> None:
-        for name, gradient in got.gradients.items():
-            self.compare(gradient, expected.gradients[name], what, name, fix, 1e-9)
-
-    def compare(self, got: Any, expected: np.ndarray, what: str, name: str, fix: str, rtol: float = 0.0) -> None:
-        got = np.asarray(got)
-        if not expected.size:
-            return
-        bad = (
-            np.argwhere(~(np.abs(got - expected) <= rtol * np.abs(expected).max()))
-            if rtol
-            else np.argwhere(got != expected)
-        )
+def check_written(specimen: Specimen, result: Result) -> None:
+    """Gradients are NaN before backward, so one that is forgotten, or added to, still is."""
+    for name, gradient in result.gradients.items():
+        bad = np.argwhere(np.isnan(gradient))
         if len(bad):
-            index = tuple(bad[0].tolist())
-            self.fail(what, name, index, expected[index], got[index], fix)
-
-    def fail(
-        self, what: str, name: str, index: tuple[int, ...] | None, expected: object, got: object, fix: str | None
-    ) -> NoReturn:
-        place = "" if not index else str(list(index))
-        error = GradientError(what, where=f"{self.layer!r}, {name}{place}", expected=expected, got=got, fix=fix)
-        error.array, error.index = name, index
-        raise error
+            what = f"{name} was not written in full, or was added to what stood there"
+            fix = f"self.{name.rpartition('.')[2]}[...] = ... in backward"
+            specimen.fail(what, name, tuple(bad[0].tolist()), "a number", "nan", fix)
 
 
-def values(layer: Layer) -> dict[str, np.ndarray]:
-    """The parameters and states of a built layer by their names within it; of an unbuilt one, none."""
-    if layer._site is None:
-        return {}
-    start = len(layer._site.path)
-    return {
-        full_name(path[start:].lstrip("."), name): inner.ops.to_host(getattr(inner, name))
-        for path, inner in layer.walk()
-        for name in inner._built().declared
-    }
+def check_differences(
+    specimen: Specimen,
+    rng: np.random.Generator,
+    xs: Sequence[np.ndarray],
+    dy: Any,
+    result: Result,
+    eps: float,
+    rtol: float,
+) -> None:
+    """Every gradient against the difference quotient of L = sum(y dy)."""
+    noise = ROUNDING * float(np.abs(result.y * dy).sum())
+    variables = specimen.differentiable(xs)
+
+    def quotient(array: Any, index: tuple[int, ...], step: float) -> float:
+        old = array[index].copy()
+        array[index] = old + step
+        above = specimen.output(xs)
+        array[index] = old - step
+        below = specimen.output(xs)
+        array[index] = old
+        return float(((above - below) * dy).sum()) / (2 * step)
+
+    for name, gradient in result.gradients.items():
+        array = variables[name]
+        places = np.arange(gradient.size)
+        if gradient.size > ELEMENTS:
+            places = np.sort(rng.choice(gradient.size, ELEMENTS, replace=False))
+        indices = [tuple(int(i) for i in np.unravel_index(place, gradient.shape)) for place in places]
+        numeric = {index: quotient(array, index, eps) for index in indices}
+        largest = max((abs(value) for value in numeric.values()), default=0.0)
+        for index, expected in numeric.items():
+            got = float(gradient[index])
+            for step in (eps, eps / 10, eps / 100):
+                value = expected if step == eps else quotient(array, index, step)
+                if abs(got - value) <= rtol * (max(abs(got), abs(value)) + largest) + noise / step:
+                    break
+            else:
+                fix = resemblance(gradient, numeric, len(xs[0]))
+                specimen.fail(f"the gradient {name} is wrong", name, index, f"{expected:.9g}", f"{got:.9g}", fix)
 
 
-def guess(gradient: np.ndarray, numeric: dict[tuple[int, ...], float], n: int) -> str:
-    """What the error looks like, where it is one of the usual ones."""
-    expected = np.array(list(numeric.values()))
+def check_cache(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any, result: Result) -> None:
+    """Another call between forward and backward, in another thread, changes nothing: the cache holds all there is."""
+
+    def call_elsewhere() -> None:
+        # The rows in reverse: other numbers, but as legal as the first.
+        thread = threading.Thread(target=specimen.output, args=([x[::-1] for x in xs],))
+        thread.start()
+        thread.join()
+
+    again = specimen.run(xs, dy, between=call_elsewhere)
+    same(
+        specimen, result, again, "backward used what a later forward left behind", "return as cache what backward needs"
+    )
+
+
+def check_layouts(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any, result: Result) -> None:
+    """The same numbers in another order in memory give the same result."""
+    for layout, spread in (("strided", lambda a: np.repeat(a, 2, axis=0)[::2]), ("column-major", np.asfortranarray)):
+        again = specimen.run([spread(x) for x in xs], dy if specimen.ends_in_loss else spread(dy))
+        same(specimen, result, again, f"{layout} inputs give another result", "index by axis, not by place in memory")
+
+
+def check_predict(specimen: Specimen, xs: Sequence[np.ndarray], result: Result) -> None:
+    """Inference gives what training gives, for layers that do not say otherwise."""
+    layer, ops = specimen.layer, specimen.ops
+    if any(inner.predict_differs for _, inner in layer.walk()):
+        return
+    device = [ops.asarray(x) for x in xs]
+    ends_in_loss = isinstance(layer, Network) and specimen.ends_in_loss
+    y = layer.loss(*device) if ends_in_loss else ops.to_host(layer.predict(*device))
+    specimen.close("predict differs from forward", "y", y, result.y, SAME, "predict_differs = True, if that is meant")
+
+
+def check_float32(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any) -> None:
+    """In float32 the output and the gradients of the inputs are float32 as well."""
+    dy = dy if specimen.ends_in_loss else of_dtype(dy, "float32")
+    result = specimen.run([of_dtype(x, "float32") for x in xs], dy)
+    for name, array in {"y": result.y, **result.gradients}.items():
+        if array.dtype != np.float32:
+            fix = "keep constants as Python floats; allocate with self.empty, or with dtype=self.dtype"
+            specimen.fail(f"float32 became {array.dtype}", name, None, "float32", str(array.dtype), fix)
+
+
+def same(specimen: Specimen, expected: Result, got: Result, what: str, fix: str) -> None:
+    specimen.close(what, "y", got.y, expected.y, SAME, fix)
+    for name, gradient in got.gradients.items():
+        specimen.close(what, name, gradient, expected.gradients[name], SAME, fix)
+
+
+def resemblance(gradient: np.ndarray, numeric: dict[tuple[int, ...], float], n: int) -> str:
+    """What a wrong gradient looks like, where it is one of the usual mistakes."""
+    right = np.array(list(numeric.values()))
     got = np.array([gradient[index] for index in numeric])
     usual = {
-        "it is minus the right gradient": -got,
-        f"it is {n} times the right one: divide by the number of rows": got / n,
-        f"it is the right one over {n}: it was divided by the number of rows once too often": got * n,
+        "it is minus the right gradient: look for a lost sign": -got,
+        f"it is {n} times the right one: was the division by the number of rows forgotten?": got / n,
+        f"it is the right one divided by {n}: the number of rows has been divided by already": got * n,
         "it is twice the right one": got / 2,
         "it is half the right one": got * 2,
     }
     if gradient.ndim == 2 and gradient.shape[0] == gradient.shape[1] and len(numeric) == gradient.size:
         usual["it is the transpose of the right one"] = gradient.T.ravel()
-    for hint, candidate in usual.items():
-        if np.allclose(candidate, expected, rtol=1e-4, atol=1e-7):
-            return hint
-    if not got.any():
-        return "it is 0 throughout"
-    return "compare backward with the derivative of the formula, term by term"
+    for explanation, corrected in usual.items():
+        if np.allclose(corrected, right, rtol=1e-4, atol=1e-7):
+            return explanation
+    return (
+        "it is 0 throughout" if not got.any() else "compare backward with the derivative of the formula, term by term"
+    )
