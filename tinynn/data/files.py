@@ -103,11 +103,19 @@ def list_folder(folder: str | os.PathLike[str]) -> tuple[set[str], set[str]]:
     folder = Path(folder)
     try:
         with os.scandir(folder) as entries:
-            is_folder = {entry.name: entry.is_dir() for entry in entries}
+            is_folder = {entry.name: _is_folder(entry) for entry in entries}
     except (OSError, ValueError) as error:
         raise _os_problem(folder, error, "list the folder") from error
     folders = {name for name, yes in is_folder.items() if yes}
     return is_folder.keys() - folders, folders
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # A link that leads nowhere must not hide the rest of its folder.
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
