@@ -1,0 +1,1 @@
+"""What stands on the library: pictures. Nothing below imports it."""
