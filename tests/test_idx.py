@@ -216,7 +216,7 @@ def test_round_trip_of_every_type_and_shape(folder: Path, array: np.ndarray, nam
 
 
 @given(data=st.data(), start=st.sampled_from([GOOD, GOOD_GZ, zipped(GOOD[:9]) + zipped(GOOD[9:])]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_damaged_file_gives_an_array_or_a_data_error(folder: Path, data: st.DataObject, start: bytes) -> None:
     content = bytearray(start)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -234,7 +234,7 @@ def test_a_damaged_file_gives_an_array_or_a_data_error(folder: Path, data: st.Da
 
 
 @given(content=st.binary(max_size=200), start=st.sampled_from([b"", b"\0\0\x08", b"\x1f\x8b\x08\0"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_noise_gives_an_array_or_a_data_error(folder: Path, content: bytes, start: bytes) -> None:
     path = folder / "noise.idx"
     path.write_bytes(start + content)

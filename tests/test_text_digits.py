@@ -127,7 +127,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data(), start=st.sampled_from([text(), text(end="\r\n"), b"\xef\xbb\xbf" + text()]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_damaged_file_gives_a_digit_or_a_data_error(folder: Path, data: st.DataObject, start: bytes) -> None:
     content = bytearray(start)
     for _ in range(data.draw(st.integers(1, 3))):
