@@ -21,9 +21,7 @@ from __future__ import annotations
 
 import math
 import threading
-import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -31,45 +29,9 @@ import numpy as np
 from tinynn.backend import Array, Ops
 from tinynn.errors import ConfigurationError, NotBuiltError, ShapeError, StateError
 from tinynn.init import Init
+from tinynn.site import Build, Declaration, Shape, Site, check_free
 
 __all__ = ["Array", "Layer", "Shape"]
-
-Shape = tuple[int, ...]
-"""The shape of one example, without the batch axis: (784,) or (1, 28, 28); () for a scalar such as a label."""
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """One array that a layer asked for in `build`: a parameter, or state when `trained` is False."""
-
-    name: str
-    shape: Shape
-    init: Init | Array
-    trained: bool
-    decay: bool
-
-
-@dataclass(eq=False)
-class Build:
-    """One call of a network's `build`: what all its layers share. `undo` holds what each layer was before."""
-
-    ops: Ops
-    dtype: np.dtype
-    root: weakref.ref[Layer]
-    undo: list[tuple[Layer, dict[str, Any]]] = field(default_factory=list)
-
-
-@dataclass
-class Site:
-    """A layer's place in a built network: where it stands, for which shapes, what it declared, what it contains."""
-
-    build: Build
-    path: str
-    shapes: tuple[Shape, ...]
-    output: Shape = ()
-    declared: dict[str, Declaration] = field(default_factory=dict)
-    children: dict[str, Layer] = field(default_factory=dict)
-    bound: dict[str, Array] = field(default_factory=dict)
 
 
 class Layer:
@@ -263,22 +225,7 @@ def attach(layer: Layer, shapes: tuple[Shape, ...], build: Build, path: str, nee
             fix=f"write {layer.__name__}(...), with parentheses" if isinstance(layer, type) else "remove it",
         )
     old = layer._site
-    if old is not None and old.build is not build and old.build.root() not in (None, build.root()):
-        raise ConfigurationError(
-            "a layer cannot belong to two networks: they would share and overwrite one set of parameters",
-            where=f"layer {path}: {layer!r}",
-            expected="a layer of this network's own",
-            got=f"layer {old.path} of another network",
-            fix="copy.deepcopy(layer) makes a new layer with the same settings",
-        )
-    if old is not None and old.build is build:
-        raise ConfigurationError(
-            "the same layer object stands in two places: its cache and gradients would be overwritten",
-            where=f"layer {path}: {layer!r}",
-            expected="every layer once",
-            got=f"the layer that is already layer {old.path}",
-            fix="copy.deepcopy(layer) makes a new layer with the same settings",
-        )
+    check_free(repr(layer), old, build, path)
     build.undo.append((layer, dict(layer.__dict__)))
     for name in old.bound if old else ():
         del layer.__dict__[name]

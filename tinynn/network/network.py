@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinynn.backend import Array, Ops, get_backend
-from tinynn.errors import ConfigurationError, DataError, ShapeError, StateError
+from tinynn.errors import ConfigurationError, ShapeError, StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network import model_file
+from tinynn.network.inputs import find_nan, receive
 from tinynn.network.storage import Storage, build_layers
 
 __all__ = ["Cache", "Evaluation", "Network"]
@@ -108,7 +109,7 @@ class Network(Layer):
         Shapes: x (N, ...) as built. The output is borrowed until the next call.
         Errors: ShapeError, LabelError.
         """
-        xs = self._receive(xs, targets=self.final_loss is not None)
+        xs = receive(self, xs, targets=self.final_loss is not None)
         token = self._scratch.token = object()
         y, caches, scores = self.run_forward(xs)
         return y, Cache(caches, scores, token)
@@ -157,7 +158,7 @@ class Network(Layer):
         site = self._built()
         if site.path:  # as a layer of another network: borrowed, like any layer's output
             return self.run_predict(xs)
-        xs = self._receive(xs)
+        xs = receive(self, xs)
         self._scratch.token = None
         n = len(xs[0])
         if n <= batch_size:
@@ -166,7 +167,7 @@ class Network(Layer):
             parts = (self.run_predict(tuple(x[i : i + batch_size] for x in xs)) for i in range(0, n, batch_size))
             y = self.xp.concatenate([part.copy() for part in parts])
         if self.xp.isnan(y).any():
-            self._find_nan(xs)
+            find_nan(self, xs)
         return y
 
     def loss(self, x: Array, targets: Array) -> float:
@@ -186,7 +187,7 @@ class Network(Layer):
                 got=repr(self),
                 fix="add the loss; predict(x) is the same without one, but for the probabilities",
             )
-        x, targets = self._receive((x, targets), targets=True)
+        x, targets = receive(self, (x, targets), targets=True)
         self.final_loss.check_targets(self.ops.to_host(targets), self.final_loss._built().shapes[0])
         labels = self.final_loss.labels(targets)
         self._scratch.token = None
@@ -247,91 +248,3 @@ class Network(Layer):
             shapes, how, arrays = rebuild
             self.build(*shapes, **how)
             self.storage.assign(arrays, where=self.where)
-
-    # --- the machinery
-
-    def _receive(self, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array, ...]:
-        """The inputs as arrays of this backend, of the shapes that the network was built for."""
-        self._built()
-        shapes = self.input_shapes
-        if len(xs) != len(shapes) + targets:
-            names = [f"x of shape {batch_shape(shape)}" for shape in shapes]
-            raise ShapeError(
-                f"{len(shapes) + targets} inputs expected, {len(xs)} given",
-                where=self.where,
-                expected=", ".join([*names, *(["targets"] if targets else [])]),
-                got=", ".join(str(np.shape(x)) for x in xs) or "nothing",
-                fix="net.forward(x, targets) trains, net.predict(x) infers",
-            )
-        received = [self._as_input(x, shape) for x, shape in zip(xs, shapes, strict=False)]
-        if targets:
-            received.append(self.ops.asarray(xs[-1]))
-            if len(received[0]) != len(np.atleast_1d(received[-1])):
-                raise ShapeError(
-                    "inputs and targets differ in number",
-                    where=self.where,
-                    expected=f"{len(received[0])} targets, one for each row of x",
-                    got=f"targets of shape {received[-1].shape}",
-                    fix="give x and targets the same length",
-                )
-        return tuple(received)
-
-    def _as_input(self, x: Any, shape: Shape) -> Array:
-        try:
-            x = self.ops.asarray(x)
-        except ValueError as error:
-            raise ShapeError(
-                "the input is no array",
-                where=self.where,
-                expected="rows of one length",
-                got=str(error),
-                fix="pad the rows",
-            ) from error
-        if x.shape[1:] != shape or x.ndim == 0:
-            single = x.shape == shape
-            raise ShapeError(
-                "one example without its batch axis" if single else "the input does not have the shape that was built",
-                where=self.where,
-                expected=batch_shape(shape),
-                got=x.shape,
-                fix="add the batch axis: x[None]" if single else f"reshape x, or build the network with {x.shape[1:]}",
-            )
-        if x.dtype == self.dtype:
-            return x
-        if x.dtype.kind not in "biuf":
-            raise DataError(
-                "the input is not made of real numbers",
-                where=self.where,
-                expected=f"an array that converts to {self.dtype}",
-                got=f"dtype {x.dtype}",
-                fix="x.astype(float)",
-            )
-        return x if self.integer_inputs and x.dtype.kind in "iu" else x.astype(self.dtype)
-
-    def _find_nan(self, xs: tuple[Array, ...]) -> None:
-        """Says where a NaN in the output came from, if it came from the input or the parameters."""
-        for x in xs:
-            bad = np.argwhere(np.isnan(self.ops.to_host(x)))
-            if len(bad):
-                row, *place = bad[0].tolist()
-                raise DataError(
-                    f"NaN in row {row} of the input",
-                    where=f"input of {type(self).__name__}, row {row}, element {tuple(place)}",
-                    expected="finite numbers",
-                    got="nan",
-                    fix="drop or repair the row: x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]",
-                )
-        for name, view in self.storage.parameters.items():
-            if np.isnan(self.ops.to_host(view)).any():
-                raise StateError(
-                    f"the parameters contain NaN, first in {name}",
-                    where=f"layer {name.rpartition('.')[0]}",
-                    expected="finite parameters",
-                    got="nan",
-                    fix="train again from the start with a smaller learning rate",
-                )
-
-
-def batch_shape(shape: Shape) -> str:
-    """(784,) -> "(N, 784)": how a batch of such examples is written in errors."""
-    return f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"

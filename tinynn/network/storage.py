@@ -19,8 +19,9 @@ import numpy as np
 
 from tinynn.backend import Array, Ops
 from tinynn.errors import GradientError, ShapeError
-from tinynn.layer import Build, Declaration, Layer, Shape, attach
+from tinynn.layer import Layer, Shape, attach
 from tinynn.random import generator
+from tinynn.site import Build, Declaration
 
 __all__ = ["Storage", "build_layers"]
 
