@@ -21,11 +21,24 @@ mnist: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.installed
-	$(BIN)/pip install --quiet -e ".[lint]"
+# The same suite on the oldest versions that pyproject.toml allows.
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -m pytest
+
+.venv-oldest/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --upgrade pip
+	.venv-oldest/bin/pip install --quiet -e ".[test]" "numpy==2.0.0"
+	touch $@
+
+lint: $(VENV)/.linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+$(VENV)/.linters: $(VENV)/.installed
+	$(BIN)/pip install --quiet -e ".[lint]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) .venv-* out build dist *.egg-info
