@@ -1,4 +1,4 @@
-"""The contract of a backend: an array module `xp` and a dozen verbs.
+"""What a backend is: an array module `xp` and a dozen verbs, each with its contract and its reference in terms of `xp`.
 
 A verb exists for a matrix product (one door to the BLAS), or where a device can fuse what NumPy does in several passes.
 What a single ufunc does stays `xp.f(...)` in the layer. Every `out` is an array that the caller owns, is written in
@@ -19,7 +19,7 @@ Array = Any
 
 
 class Ops(ABC):
-    """The verbs. `NumpyOps` is the reference that every other backend is compared with."""
+    """The verbs in terms of `xp`. A backend overrides those that its device does better, never what they mean."""
 
     name: str
     xp: Any
@@ -28,75 +28,138 @@ class Ops(ABC):
 
     @abstractmethod
     def asarray(self, x: Any, dtype: Any = None) -> Array:
-        """X on this device, in `dtype` if one is named; no copy where none is needed."""
+        """x on this device, in `dtype` if one is named; no copy where none is needed."""
 
     @abstractmethod
     def to_host(self, x: Array) -> np.ndarray:
-        """X as a NumPy array."""
+        """x as a NumPy array."""
 
     @abstractmethod
     def take(self, x: Array, rows: Array, out: Array) -> Array:
-        """Out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
+        """out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
 
     # --- matrix products
 
-    @abstractmethod
     def matmul(self, a: Array, b: Array, out: Array) -> Array:
-        """Out = a @ b."""
+        """out = a @ b."""
+        return self.xp.matmul(a, b, out=out)
 
-    @abstractmethod
     def affine(self, x: Array, W: Array, b: Array, out: Array) -> Array:
-        """Out = x @ W + b. Shapes: x (N, D), W (D, M), b (M,), out (N, M)."""
+        """out = x @ W + b. Shapes: x (N, D), W (D, M), b (M,), out (N, M)."""
+        xp = self.xp
+        xp.matmul(x, W, out=out)
+        return xp.add(out, b, out=out)
 
     # --- activations and their derivatives, element by element; of one shape throughout
 
-    @abstractmethod
     def relu_backward(self, dy: Array, y: Array, out: Array) -> Array:
-        """Out = dy where y > 0, else 0."""
+        """out = dy where y > 0, else 0."""
+        xp = self.xp
+        # The mask is written as 0.0 and 1.0: one pass fewer than a boolean array, and no branch as in copyto(where=).
+        xp.greater(y, 0, out=out, casting="unsafe")
+        return xp.multiply(out, dy, out=out)
 
-    @abstractmethod
     def sigmoid(self, x: Array, out: Array, work: Array) -> Array:
-        """Out = 1 / (1 + exp(-x)), right to a few ulp for every finite x. `work` is overwritten."""
+        """out = 1 / (1 + exp(-x)), right to a few ulp for every finite x. `work` is overwritten."""
+        xp = self.xp
+        # e / (1 + e) with e = exp(x) keeps the digits that 1 / (1 + exp(-x)) loses to overflow at x < -88.
+        # From x = 40 on the quotient is 1 in float64 too, so larger x need not reach exp.
+        xp.minimum(x, 40, out=out)
+        xp.exp(out, out=out)
+        xp.add(out, 1, out=work)
+        return xp.divide(out, work, out=out)
 
-    @abstractmethod
     def sigmoid_backward(self, dy: Array, y: Array, out: Array) -> Array:
-        """Out = dy * y * (1 - y)."""
+        """out = dy * y * (1 - y)."""
+        xp = self.xp
+        xp.subtract(1, y, out=out)
+        xp.multiply(out, y, out=out)
+        return xp.multiply(out, dy, out=out)
 
-    @abstractmethod
     def tanh_backward(self, dy: Array, y: Array, out: Array) -> Array:
-        """Out = dy * (1 - y**2)."""
+        """out = dy * (1 - y**2)."""
+        xp = self.xp
+        xp.multiply(y, y, out=out)
+        xp.subtract(1, out, out=out)
+        return xp.multiply(out, dy, out=out)
 
     # --- softmax and its loss, along the last axis; shapes: x, scores, p, out (N, C)
 
-    @abstractmethod
     def softmax(self, x: Array, out: Array, work: Array) -> Array:
-        """Out = exp(x) / sum(exp(x)), right to a few ulp. `work` is float64 and overwritten."""
+        """out = exp(x) / sum(exp(x)), right to a few ulp. `work` is float64 and overwritten."""
+        xp = self.xp
+        # In float64, because a rounding of x - max by half an ulp is an error of |x - max| / 2 ulp in its exponential.
+        xp.subtract(x, x.max(axis=-1, keepdims=True), out=work, dtype=work.dtype)
+        xp.exp(work, out=work)
+        return xp.divide(work, work.sum(axis=-1, keepdims=True), out=out)
 
-    @abstractmethod
     def softmax_backward(self, dy: Array, y: Array, out: Array) -> Array:
-        """Out = y * (dy - sum(dy * y))."""
+        """out = y * (dy - sum(dy * y))."""
+        xp = self.xp
+        xp.multiply(dy, y, out=out)
+        xp.subtract(dy, out.sum(axis=-1, keepdims=True), out=out)
+        return xp.multiply(out, y, out=out)
 
-    @abstractmethod
     def softmax_cross_entropy(self, scores: Array, targets: Array, p: Array) -> Array:
         """The mean over the rows of -sum(t * log(softmax(scores))), a float64 scalar; p (float64) becomes the softmax.
 
         Targets are labels (N,), integers, or probability rows (N, C).
         Errors: IndexError for a label outside 0..C-1 where the device notices it.
         """
+        xp = self.xp
+        # With z = x - max, log(sum(exp(z))) = log1p(rest), rest being the sum without the largest term, which is 1.
+        # So a loss of 1e-20 comes out as 1e-20, where log(1 + 1e-20) would be 0.
+        rows = xp.arange(len(scores))
+        top = scores.argmax(axis=1)
+        z = xp.subtract(scores, scores[rows, top][:, None], out=p, dtype=p.dtype)
+        if targets.ndim == 1:
+            # A negative label would count from the end; as an unsigned number it is out of range and raises.
+            score, weight = z[rows, targets.astype(xp.uintp)], 1.0
+        else:
+            score, weight = xp.einsum("nc,nc->n", targets, z), targets.sum(axis=1, dtype=p.dtype)
+        xp.exp(z, out=p)
+        p[rows, top] = 0
+        rest = p.sum(axis=1)
+        p[rows, top] = 1
+        xp.divide(p, (1 + rest)[:, None], out=p)
+        return (weight * xp.log1p(rest) - score).mean()
 
-    @abstractmethod
     def softmax_cross_entropy_backward(self, p: Array, targets: Array, scale: Any, out: Array) -> Array:
-        """Out = scale * (p * sum(t) - t): the gradient of the above for scale = dy / N. `p` is left as it was."""
+        """out = scale * (p * sum(t) - t): the gradient of the above for scale = dy / N. `p` is left as it was."""
+        xp = self.xp
+        # A row of the gradient sums to 0, so its element at the largest p is minus the sum of the others. Taken from
+        # p itself it would be 1 - p, and of a p within 1e-12 of 1 that leaves four digits even in float64.
+        if targets.ndim == 1:
+            at = xp.arange(len(p)), targets
+            xp.multiply(p, scale, out=out)
+            out[at] = 0
+            out[at] = -out.sum(axis=1)
+            return out
+        gradient = p * targets.sum(axis=1, dtype=p.dtype, keepdims=True)
+        xp.subtract(gradient, targets, out=gradient)
+        at = xp.arange(len(p)), p.argmax(axis=1)
+        gradient[at] = 0
+        gradient[at] = -gradient.sum(axis=1)
+        return xp.multiply(gradient, scale, out=out)
 
-    @abstractmethod
     def add_at_labels(self, x: Array, labels: Array, value: float) -> Array:
         """x[n, labels[n]] += value for every row n, in place. Errors as in `softmax_cross_entropy`."""
+        xp = self.xp
+        x[xp.arange(len(x)), labels.astype(xp.uintp)] += value
+        return x
 
     # --- the step
 
-    @abstractmethod
     def sgd_update(self, params: Array, grads: Array, lr: float, l2: float, decayed: int, work: Array) -> None:
-        """Params -= lr * (grads + l2 * params), in place, the l2 term in the first `decayed` elements only.
+        """params -= lr * (grads + l2 * params), in place, the l2 term in the first `decayed` elements only.
 
         All are flat. `work` is overwritten; its length is the length of the blocks in which the update may be done.
         """
+        xp = self.xp
+        for start in range(0, params.size, work.size):
+            p, g = params[start : start + work.size], grads[start : start + work.size]
+            if l2 and start < decayed:
+                shrunk = p[: decayed - start]
+                xp.multiply(shrunk, 1 - lr * l2, out=shrunk)
+            update = xp.multiply(g, lr, out=work[: p.size])
+            xp.subtract(p, update, out=p)
