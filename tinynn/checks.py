@@ -36,8 +36,8 @@ def finite_number(
     Errors: ConfigurationError.
     """
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and number > above and number >= least):
         bounds = f" > {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""

@@ -19,13 +19,22 @@ __all__ = ["generator"]
 
 
 def generator(seed: int, *names: str | int) -> np.random.Generator:
-    """The stream of (seed, names): `generator(1, "0.W")` for a weight, `generator(1, "shuffle", 7)` for an epoch."""
+    """The stream of (seed, names): `generator(1, "0.W")` for a weight, `generator(1, "shuffle", 7)` for an epoch.
+
+    Errors: ConfigurationError for a seed that is no integer >= 0.
+    """
     try:
-        seed = operator.index(seed)
+        number = operator.index(seed)
     except TypeError:
-        seed = -1
-    if seed < 0:
-        raise ConfigurationError("a seed that cannot be used", expected="an integer >= 0", got=repr(seed))
+        number = -1
+    if number < 0:
+        raise ConfigurationError(
+            "a seed that cannot be used",
+            where="seed",
+            expected="an integer >= 0",
+            got=repr(seed),
+            fix="seed=0; the same seed gives the same numbers",
+        )
     # crc32 and not hash(): the latter differs from process to process.
     key = [zlib.crc32(name.encode()) if isinstance(name, str) else name for name in names]
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(number, spawn_key=key)))

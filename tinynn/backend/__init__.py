@@ -18,9 +18,10 @@ def get_backend(name: str | Ops) -> Ops:
     """
     if isinstance(name, Ops):
         return name
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise ConfigurationError(
             "unknown backend",
+            where="backend",
             expected=" or ".join(map(repr, BACKENDS)),
             got=repr(name),
             fix='net.build(shape, backend="numpy")',
