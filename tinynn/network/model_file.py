@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,22 @@ import numpy as np
 from tinynn.errors import DataError
 
 __all__ = ["read", "write"]
+
+# All that zipfile, zlib and NumPy raise for one wrong byte or another: NotImplementedError for an unknown compression,
+# RuntimeError for the bit that says "encrypted", SyntaxError and tokenize's for a garbled array header.
+DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    MemoryError,
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 
 
 def write(path: str | os.PathLike[str], arrays: dict[str, np.ndarray]) -> None:
@@ -46,11 +64,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Errors: DataError with the path, for a file that is missing, damaged, or no .npz of plain arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array, not an archive")
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        # Opened here and not by np.load, which leaves the file open when it is no archive.
+        with Path(path).open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("a file that is no zip archive, or the beginning of one")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+    except DAMAGE as error:
         raise DataError(
             "the model could not be read",
             path=path,
