@@ -97,7 +97,7 @@ def find_nan(net: Any, xs: tuple[Array, ...]) -> None:
         if np.isnan(net.ops.to_host(view)).any():
             raise StateError(
                 f"the parameters contain NaN, first in {name}",
-                where=f"layer {name.rpartition('.')[0]}",
+                where=net.storage.homes[name],
                 expected="finite parameters",
                 got="nan",
                 fix="train again from the start with a smaller learning rate",

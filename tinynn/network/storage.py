@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend import Array, Ops
-from tinynn.errors import GradientError, ShapeError
+from tinynn.errors import ConfigurationError, DataError, GradientError, ShapeError, TinynnError
 from tinynn.layer import Layer, Shape, attach
 from tinynn.random import generator
 from tinynn.site import Build, Declaration
@@ -34,7 +34,7 @@ class Storage:
 
     `params`, `grads`, `state`: flat arrays. `decayed`: how many leading elements of `params` L2 acts on. `work`: an
     array that an optimizer may overwrite. `parameters`, `gradients`, `states`: dictionaries from names such as `0.W`
-    to views.
+    to views. `homes`: under the same names, the layers that declared them, as errors name them.
     """
 
     def __init__(self, root: Layer, ops: Ops, dtype: np.dtype, seed: int) -> None:
@@ -43,6 +43,7 @@ class Storage:
         trained = [entry for entry in declared if entry[2].trained]
         trained.sort(key=lambda entry: not entry[2].decay)  # stable: within each half the layers' own order
         kept = [entry for entry in declared if not entry[2].trained]
+        self.homes = {full_name(path, d.name): layer.where for path, layer, d in declared}
 
         offsets, size = layout([d.shape for _, _, d in trained])
         state_offsets, state_size = layout([d.shape for _, _, d in kept])
@@ -75,7 +76,10 @@ class Storage:
         return {name: np.array(self.ops.to_host(view)) for name, view in {**self.parameters, **self.states}.items()}
 
     def assign(self, arrays: dict[str, Any], where: str) -> None:
-        """Writes parameters and states by name: all of them, or none if any name or shape does not fit."""
+        """Writes parameters and states by name: all of them, or none if any does not fit.
+
+        Errors: ShapeError for a name or shape that does not fit, DataError for what are no numbers.
+        """
         views = {**self.parameters, **self.states}
         for name in sorted({*views, *arrays}):
             expected = views[name].shape if name in views else "no such array"
@@ -88,24 +92,28 @@ class Storage:
                     got=got,
                     fix="build the network with the layers and the shape that it was saved with",
                 )
+        values = {name: real_numbers(self.ops, arrays[name], f"{where}, array {name!r}", DataError) for name in views}
         for name, view in views.items():
-            view[...] = self.ops.asarray(arrays[name], view.dtype)
+            view[...] = self.ops.asarray(values[name], view.dtype)
 
     def check_gradients_written(self) -> None:
-        """Raises if a gradient is still what it was born as: NaN throughout.
+        """Raises if an element of a gradient is still what it was born as: NaN.
 
-        Errors: GradientError naming the first such gradient.
+        Errors: GradientError naming the first such gradient and its first such element.
         """
         for name, gradient in self.gradients.items():
-            if gradient.size and np.isnan(self.ops.to_host(gradient)).all():
-                path, _, parameter = name.rpartition(".")
-                raise GradientError(
-                    f"backward left the gradient of {name} unwritten, or all NaN",
-                    where=f"layer {path}",
-                    expected="every gradient written, in full, by backward",
-                    got="NaN in every element",
+            unwritten = np.argwhere(np.isnan(self.ops.to_host(gradient)))
+            if len(unwritten):
+                parameter, index = name.rpartition(".")[2], tuple(unwritten[0].tolist())
+                error = GradientError(
+                    f"backward left the gradient of {name} unwritten, or wrote NaN",
+                    where=self.homes[name],
+                    expected="every element of every gradient written by backward",
+                    got=f"NaN in {len(unwritten)} of {gradient.size} elements, first in {list(index)}",
                     fix=f"self.d{parameter}[...] = ... in backward; if it is written, look for NaN in its inputs",
                 )
+                error.array, error.index = f"d{parameter}", index
+                raise error
 
 
 def build_layers(
@@ -143,13 +151,57 @@ def full_name(path: str, name: str) -> str:
 def initial_value(declaration: Declaration, layer: Layer, name: str, seed: int) -> Any:
     """What the initialiser gives, with its shape checked: each array from a random stream of its own."""
     init, shape = declaration.init, declaration.shape
-    value: Any = init(generator(seed, name), shape) if callable(init) else init
-    if np.shape(value) != shape:
+    where = f"{layer.where}, initial value of {declaration.name}"
+    if callable(init):
+        try:
+            init = init(generator(seed, name), shape)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"the initialiser of {declaration.name} failed",
+                where=where,
+                expected="a function (rng, shape) -> array",
+                got=str(error),
+                fix="init.he is one; of your own: lambda rng, shape: rng.standard_normal(shape)",
+            ) from error
+    value = real_numbers(layer.ops, init, where, ConfigurationError)
+    if value.shape != shape:
         raise ShapeError(
             f"the initial value of {declaration.name} has the wrong shape",
-            where=layer.where,
+            where=where,
             expected=shape,
-            got=np.shape(value),
+            got=value.shape,
             fix="pass an array of the expected shape, or a function (rng, shape) -> array",
         )
+    if declaration.trained and not np.isfinite(value).all():
+        raise ConfigurationError(
+            f"the initial value of {declaration.name} is not finite",
+            where=where,
+            expected="finite numbers",
+            got=value[~np.isfinite(value)][0],
+            fix="start from finite numbers: nothing can be learned from NaN or infinity",
+        )
     return value
+
+
+def real_numbers(ops: Ops, values: Any, where: str, kind: type[TinynnError]) -> np.ndarray:
+    """The values as an array on the host.
+
+    Errors: of this kind, for anything but real numbers.
+    """
+    try:
+        array = ops.to_host(values)
+        got = repr(values) if array.ndim == 0 else f"dtype {array.dtype}"
+    except ValueError as error:
+        array, got = np.empty(0, object), str(error)
+    usable = "an array of real numbers"
+    if array.dtype.kind not in "biuf":
+        raise kind(
+            f"not {usable}",
+            where=where,
+            expected=usable if kind is DataError else f"{usable}, or a function (rng, shape) -> array",
+            got=got,
+            fix="save the model again"
+            if kind is DataError
+            else "pass init.he or the like, without quotes, or an array",
+        )
+    return array
