@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from tinynn.backend.base import Array, Ops
+from tinynn.backend.cupy_ops import CupyOps
 from tinynn.backend.numpy_ops import NumpyOps
 from tinynn.errors import ConfigurationError
 
 __all__ = ["Array", "NumpyOps", "Ops", "get_backend"]
 
-BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps}
+BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps, "cupy": CupyOps}
 
 
 def get_backend(name: str | Ops) -> Ops:
     """The backend of that name, or the given one as it is.
 
-    Errors: ConfigurationError for a name that is not known.
+    Errors: ConfigurationError for a name that is not known, or a device that is not there; MissingExtraError.
     """
     if isinstance(name, Ops):
         return name

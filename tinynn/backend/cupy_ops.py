@@ -1,0 +1,54 @@
+"""CuPy: arrays in the memory of a CUDA device. CuPy is imported only when this backend is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynn.backend.base import Array, Ops
+from tinynn.errors import ConfigurationError, MissingExtraError
+
+__all__ = ["CupyOps"]
+
+
+class CupyOps(Ops):
+    """The verbs of `Ops` with `xp` CuPy, on the current device.
+
+    Errors: MissingExtraError without the package, ConfigurationError without a device that it can use.
+    """
+
+    name = "cupy"
+
+    def __init__(self) -> None:
+        try:
+            import cupy  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise MissingExtraError(
+                "cupy", extra="cuda12", purpose='backend="cupy" (cuda12 or cuda13, whichever the driver supports)'
+            ) from None
+        self.xp = cupy
+        try:
+            devices = cupy.cuda.runtime.getDeviceCount()
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            devices, reason = 0, str(error)
+        else:
+            reason = "the driver finds none"
+        if devices == 0:
+            raise ConfigurationError(
+                "CuPy is installed, but there is no GPU it can use",
+                where='backend="cupy"',
+                expected="an NVIDIA GPU, and a driver as new as the installed CuPy",
+                got=reason,
+                fix='install or update the driver (nvidia-smi shows it), or build with backend="numpy"',
+            )
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        # Lists go through NumPy first, which tells a ragged one from a number in one call.
+        return self.xp.asarray(x if isinstance(x, self.xp.ndarray) else np.asarray(x), dtype=dtype)
+
+    def to_host(self, x: Array) -> np.ndarray:
+        return self.xp.asnumpy(x)
+
+    def take(self, x: Array, rows: Array, out: Array) -> Array:
+        return self.xp.take(x, self.xp.asarray(rows), axis=0, out=out)
