@@ -31,11 +31,9 @@ class CUDARuntimeError(RuntimeError):
 
 
 # What the code under test may ask of CuPy; all of it is in CuPy 14.
-SHARED = (
-    ("ndarray", "dtype", "float64", "int64", "uintp", "zeros", "empty", "asarray", "arange", "concatenate")
-    + ("add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "exp", "log1p", "isnan")
-    + ("matmul", "einsum")
-)
+ARRAYS = ("ndarray", "dtype", "float64", "int64", "uintp", "zeros", "empty", "asarray", "arange", "concatenate")
+UFUNCS = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "exp", "log1p", "isnan", "matmul")
+SHARED = (*ARRAYS, *UFUNCS, "einsum")
 
 
 def stand_in(devices: int | Exception) -> Any:
