@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend import Array, Ops
-from tinynn.errors import ConfigurationError, DataError, GradientError, ShapeError, TinynnError
+from tinynn.errors import ConfigurationError, DataError, GradientError, ShapeError
 from tinynn.layer import Layer, Shape, attach
 from tinynn.random import generator
 from tinynn.site import Build, Declaration
@@ -92,7 +92,18 @@ class Storage:
                     got=got,
                     fix="build the network with the layers and the shape that it was saved with",
                 )
-        values = {name: real_numbers(self.ops, arrays[name], f"{where}, array {name!r}", DataError) for name in views}
+        values = {}
+        for name in views:
+            try:
+                values[name] = real_numbers(self.ops, arrays[name])
+            except TypeError as error:
+                raise DataError(
+                    f"array {name!r} does not hold numbers",
+                    where=where,
+                    expected="real numbers",
+                    got=str(error),
+                    fix="save the model again",
+                ) from None
         for name, view in views.items():
             view[...] = self.ops.asarray(values[name], view.dtype)
 
@@ -152,18 +163,17 @@ def initial_value(declaration: Declaration, layer: Layer, name: str, seed: int) 
     """What the initialiser gives, with its shape checked: each array from a random stream of its own."""
     init, shape = declaration.init, declaration.shape
     where = f"{layer.where}, initial value of {declaration.name}"
-    if callable(init):
-        try:
-            init = init(generator(seed, name), shape)
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"the initialiser of {declaration.name} failed",
-                where=where,
-                expected="a function (rng, shape) -> array",
-                got=str(error),
-                fix="init.he is one; of your own: lambda rng, shape: rng.standard_normal(shape)",
-            ) from error
-    value = real_numbers(layer.ops, init, where, ConfigurationError)
+    rng = generator(seed, name)
+    try:
+        value = real_numbers(layer.ops, init(rng, shape) if callable(init) else init)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"the initial value of {declaration.name} cannot be had",
+            where=where,
+            expected="an array of real numbers, or a function (rng, shape) -> array",
+            got=str(error),
+            fix="pass init.he or another initialiser, without quotes, or an array",
+        ) from error
     if value.shape != shape:
         raise ShapeError(
             f"the initial value of {declaration.name} has the wrong shape",
@@ -183,25 +193,15 @@ def initial_value(declaration: Declaration, layer: Layer, name: str, seed: int) 
     return value
 
 
-def real_numbers(ops: Ops, values: Any, where: str, kind: type[TinynnError]) -> np.ndarray:
+def real_numbers(ops: Ops, values: Any) -> np.ndarray:
     """The values as an array on the host.
 
-    Errors: of this kind, for anything but real numbers.
+    Errors: TypeError that says what came, for anything but real numbers.
     """
     try:
         array = ops.to_host(values)
-        got = repr(values) if array.ndim == 0 else f"dtype {array.dtype}"
     except ValueError as error:
-        array, got = np.empty(0, object), str(error)
-    usable = "an array of real numbers"
+        raise TypeError(str(error)) from error
     if array.dtype.kind not in "biuf":
-        raise kind(
-            f"not {usable}",
-            where=where,
-            expected=usable if kind is DataError else f"{usable}, or a function (rng, shape) -> array",
-            got=got,
-            fix="save the model again"
-            if kind is DataError
-            else "pass init.he or the like, without quotes, or an array",
-        )
+        raise TypeError(repr(values) if array.ndim == 0 else f"an array of dtype {array.dtype}")
     return array
