@@ -97,7 +97,7 @@ class Sequential(Network):
     def run_predict(self, xs: tuple[Array, ...], link: bool = True) -> Array:
         (y,) = xs
         layers = self.layers if link or self.final_loss is None else self.layers[:-1]
-        layer = layers[0]
+        layer = self.layers[0]
         try:
             for layer in layers:
                 y = layer.predict(y)
