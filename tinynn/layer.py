@@ -29,7 +29,7 @@ import numpy as np
 from tinynn.backend import Array, Ops
 from tinynn.errors import ConfigurationError, NotBuiltError, ShapeError, StateError
 from tinynn.init import Init
-from tinynn.site import Build, Declaration, Shape, Site, check_free
+from tinynn.site import Build, Shape, Site, as_shape, check_free, declaration, explain_build
 
 __all__ = ["Array", "Layer", "Shape"]
 
@@ -77,7 +77,8 @@ class Layer:
 
     def predict(self, *xs: Any, **options: Any) -> Array:
         """The output at inference; the same as in training unless the layer says otherwise."""
-        return self.forward(*xs)[0]
+        y, _ = self.forward(*xs)  # unpacked, so that a forward without a cache is noticed here too
+        return y
 
     def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
         """N rows of inputs of these shapes to check the layer on: normal numbers unless its domain is another."""
@@ -91,11 +92,11 @@ class Layer:
         `init` is a function (rng, shape) -> array, or an array of that shape. L2 acts where `decay` is True: say False
         for biases. Call it in `build`; the arrays are there when `build` of the whole network has returned.
         """
-        self._declare(Declaration(name, tuple(shape), init, trained=True, decay=decay))
+        self._declare(name, shape, init, trained=True, decay=decay)
 
     def state(self, name: str, shape: Shape, init: Init | Array) -> None:
         """Declares an array `self.<name>` that is saved and copied with the network but not trained."""
-        self._declare(Declaration(name, tuple(shape), init, trained=False, decay=False))
+        self._declare(name, shape, init, trained=False, decay=False)
 
     def sublayer(self, name: str, layer: Layer, *shapes: Shape, needs_dx: bool = True) -> Shape:
         """Builds a layer inside this one, for inputs of these shapes, and returns its output's shape."""
@@ -156,18 +157,10 @@ class Layer:
             )
         return self._site
 
-    def _declare(self, declaration: Declaration) -> None:
-        site, name = self._built(), declaration.name
-        used = {*self.__dict__, *dir(type(self)), *site.declared, *(f"d{other}" for other in site.declared)}
-        if not name.isidentifier() or {name, f"d{name}"} & used:
-            raise ConfigurationError(
-                f"a parameter cannot be named {name!r}",
-                where=self.where,
-                expected="a Python name that the layer does not use yet",
-                got=repr(name),
-                fix="choose another name",
-            )
-        site.declared[name] = declaration
+    def _declare(self, name: str, shape: Shape, init: Init | Array, trained: bool, decay: bool) -> None:
+        site = self._built()
+        taken = {*self.__dict__, *dir(type(self)), *site.declared, *(f"d{other}" for other in site.declared)}
+        site.declared[name] = declaration(site, self.where, taken, name, shape, init, trained, decay)
 
     def _bind(self, name: str, array: Array) -> None:
         """Makes `self.<name>` a view of the network's storage."""
@@ -188,7 +181,7 @@ class Layer:
         self.__dict__[name] = value
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and self._site is None:
+        if not name.startswith("__") and self._site is None:
             raise NotBuiltError(
                 f"{type(self).__name__} has no attribute {name!r} before it is built",
                 where=repr(self),
@@ -210,8 +203,8 @@ def describe(argument: Any) -> str:
     """A constructor argument as `repr` shows it: functions by name, arrays by shape."""
     if callable(argument) and hasattr(argument, "__name__"):
         return argument.__name__
-    shape = getattr(argument, "shape", None)
-    return repr(argument) if shape is None else f"<array {shape}>"
+    shape = getattr(argument, "shape", ())
+    return f"<array {shape}>" if shape else repr(argument)
 
 
 def attach(layer: Layer, shapes: tuple[Shape, ...], build: Build, path: str, needs_dx: bool) -> None:
@@ -232,8 +225,12 @@ def attach(layer: Layer, shapes: tuple[Shape, ...], build: Build, path: str, nee
     ops, dtype = build.ops, build.dtype
     site = Site(build, path, shapes)
     layer.__dict__.update(_site=site, _scratch=threading.local(), xp=ops.xp, ops=ops, dtype=dtype, needs_dx=needs_dx)
-    output = layer.wire(*shapes)
-    if not (isinstance(output, tuple) and all(isinstance(size, int) and size >= 0 for size in output)):
+    try:
+        output = layer.wire(*shapes)
+    except Exception as error:
+        explain_build(error, layer.where, shapes)
+    sizes = as_shape(output)
+    if sizes is None:
         raise ShapeError(
             "build did not return a shape",
             where=layer.where,
@@ -241,4 +238,4 @@ def attach(layer: Layer, shapes: tuple[Shape, ...], build: Build, path: str, nee
             got=repr(output),
             fix="end build with: return shape",
         )
-    site.output = output
+    site.output = sizes

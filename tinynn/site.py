@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tinynn.backend import Array, Ops
-from tinynn.errors import ConfigurationError
+from tinynn.errors import ConfigurationError, ShapeError, StateError, TinynnError
 from tinynn.init import Init
 
-__all__ = ["Build", "Declaration", "Shape", "Site", "check_free"]
+__all__ = ["Build", "Declaration", "Shape", "Site", "as_shape", "check_free", "declaration", "explain_build"]
 
 Shape = tuple[int, ...]
 """The shape of one example, without the batch axis: (784,) or (1, 28, 28); () for a scalar such as a label."""
@@ -31,12 +32,16 @@ class Declaration:
 
 @dataclass(eq=False)
 class Build:
-    """One call of a network's `build`: what all its layers share. `undo` holds what each layer was before."""
+    """One call of a network's `build`: what all its layers share.
+
+    `undo` holds what each layer was before. `open`: whether layers may still declare arrays.
+    """
 
     ops: Ops
     dtype: np.dtype
     root: weakref.ref[Any]
     undo: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
+    open: bool = True
 
 
 @dataclass
@@ -52,6 +57,15 @@ class Site:
     bound: dict[str, Array] = field(default_factory=dict)
 
 
+def as_shape(value: Any) -> Shape | None:
+    """A tuple of integers >= 0, NumPy's among them, as a tuple of Python's; None for anything else."""
+    try:
+        sizes = tuple(operator.index(size) for size in value) if isinstance(value, tuple) else (-1,)
+    except TypeError:
+        return None
+    return None if any(size < 0 for size in sizes) else sizes
+
+
 def check_free(description: str, old: Site | None, build: Build, path: str) -> None:
     """Refuses a layer that has a place already: in this network, or in another one that is still in use.
 
@@ -61,14 +75,75 @@ def check_free(description: str, old: Site | None, build: Build, path: str) -> N
         return
     if old.build is build:
         what = "the same layer object stands in two places: its cache and gradients would be overwritten"
-        got = f"the layer that is already layer {old.path}"
+        got = f"the layer that is already layer {old.path}" if old.path else "the network itself"
     else:
         what = "a layer cannot belong to two networks: they would share and overwrite one set of parameters"
-        got = f"layer {old.path} of another network"
+        got = f"layer {old.path} of another network" if old.path else "a network that was built by itself"
     raise ConfigurationError(
         what,
-        where=f"layer {path}: {description}",
+        where=f"layer {path}: {description}" if path else description,
         expected="a layer object of its own for every place",
         got=got,
         fix="copy.deepcopy(layer) makes a new layer with the same settings",
     )
+
+
+def declaration(
+    site: Site,
+    where: str,
+    taken: set[str],
+    name: str,
+    shape: Any,
+    init: Init | Array,
+    trained: bool,
+    decay: bool,
+) -> Declaration:
+    """What `param` and `state` declare, with its name and shape checked; `taken`: names that are in use already.
+
+    Errors: StateError outside `build`, ShapeError, ConfigurationError for a name that cannot be had.
+    """
+    if not site.build.open:
+        raise StateError(
+            f"{name!r} is declared after the network was built",
+            where=where,
+            expected="param, state and sublayer called in build",
+            got="a call after it",
+            fix="declare it in build(self, shape); for working memory take self.empty(name, shape)",
+        )
+    sizes = as_shape(shape)
+    if sizes is None:
+        raise ShapeError(
+            f"{name!r} is declared without a shape",
+            where=where,
+            expected="a tuple of integers, such as (3, 4) or (3,)",
+            got=repr(shape),
+            fix=f"write ({shape},) in place of {shape}" if isinstance(shape, int) else "give every size as an integer",
+        )
+    if not str(name).isidentifier() or {name, f"d{name}"} & taken:
+        raise ConfigurationError(
+            f"a parameter cannot be named {name!r}",
+            where=where,
+            expected="a Python name that the layer does not use yet, neither as it is nor with a d before it",
+            got=repr(name),
+            fix="choose another name",
+        )
+    return Declaration(name, sizes, init, trained, decay)
+
+
+def explain_build(error: Exception, where: str, shapes: tuple[Any, ...]) -> NoReturn:
+    """Raises what went wrong in a layer's `build` with the layer named.
+
+    Errors: ConfigurationError for a TypeError or ValueError; others as they are, with a note.
+    """
+    given = " and ".join(map(str, shapes))
+    if isinstance(error, TypeError | ValueError) and not isinstance(error, TinynnError):
+        raise ConfigurationError(
+            f"build of a layer failed: {error}",
+            where=where,
+            expected=f"build to work for the {'shapes' if len(shapes) > 1 else 'shape'} {given}",
+            got=f"a {type(error).__name__}",
+            fix="correct build, which takes one shape for each input; the error above says where it failed",
+        ) from error
+    if not isinstance(error, TinynnError):
+        error.add_note(f"raised in build of {where} for {given}")
+    raise error

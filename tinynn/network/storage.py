@@ -137,6 +137,7 @@ def build_layers(
     build = Build(ops, dtype, weakref.ref(root))
     try:
         attach(root, shapes, build, "", needs_dx)
+        build.open = False
         return Storage(root, ops, dtype, seed)
     except BaseException:
         for layer, before in reversed(build.undo):
