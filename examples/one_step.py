@@ -57,10 +57,9 @@ def backward(net: Sequential, caches: list[Any]) -> None:
     dy, _ = net.layers[-1].backward(1.0, caches[-1])  # dL/dL = 1
     print(f"  layer {len(net) - 1}  {type(net.layers[-1]).__name__:<14} dx = {numbers(dy)}")
     for number in range(len(net) - 2, -1, -1):
-        dy = net.layers[number].backward(dy, caches[number])
-        print(
-            f"  layer {number}  {type(net.layers[number]).__name__:<14} dx = {'nobody asks' if dy is None else numbers(dy)}"
-        )
+        layer = net.layers[number]
+        dy = layer.backward(dy, caches[number])
+        print(f"  layer {number}  {type(layer).__name__:<14} dx = {'nobody asks' if dy is None else numbers(dy)}")
 
 
 def difference_quotient(net: Sequential, name: str, index: tuple[int, int], eps: float = 1e-5) -> float:
