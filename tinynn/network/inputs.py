@@ -9,8 +9,9 @@ import numpy as np
 from tinynn.backend import Array
 from tinynn.errors import DataError, ShapeError, StateError
 from tinynn.layer import Shape
+from tinynn.network.explain import batch_shape
 
-__all__ = ["batch_shape", "find_nan", "receive"]
+__all__ = ["find_nan", "receive"]
 
 
 def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array, ...]:
@@ -31,7 +32,7 @@ def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array
         )
     received = [as_input(net, x, shape) for x, shape in zip(xs, shapes, strict=False)]
     if targets:
-        received.append(net.ops.asarray(xs[-1]))
+        received.append(as_array(net, xs[-1], "the targets are", "one target for each row of x"))
         if received[-1].ndim == 0 or len(received[0]) != len(received[-1]):
             raise ShapeError(
                 "inputs and targets differ in number",
@@ -45,28 +46,8 @@ def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array
 
 def as_input(net: Any, x: Any, shape: Shape) -> Array:
     """One input: of the network's dtype, unless its first layer reads integers as they are."""
-    try:
-        x = net.ops.asarray(x)
-    except ValueError as error:
-        raise ShapeError(
-            "the input is no array",
-            where=net.where,
-            expected=f"rows of one length, {batch_shape(shape)}",
-            got=str(error),
-            fix="cut or pad the rows to one length",
-        ) from error
-    if x.shape[1:] != shape or x.ndim == 0:
-        single = x.shape == shape
-        raise ShapeError(
-            "one example without its batch axis" if single else "the input does not have the shape that was built",
-            where=net.where,
-            expected=batch_shape(shape),
-            got=x.shape,
-            fix="add the batch axis: x[None]" if single else f"reshape x, or build the network with {x.shape[1:]}",
-        )
-    if x.dtype == net.dtype:
-        return x
-    if x.dtype.kind not in "biuf":
+    x = as_array(net, x, "the input is", f"rows of one length, {batch_shape(shape)}")
+    if x.dtype != net.dtype and x.dtype.kind not in "biuf":
         raise DataError(
             "the input is not made of real numbers",
             where=net.where,
@@ -74,7 +55,59 @@ def as_input(net: Any, x: Any, shape: Shape) -> Array:
             got=f"dtype {x.dtype}",
             fix="x.astype(float)",
         )
-    return x if net.integer_inputs and x.dtype.kind in "iu" else x.astype(net.dtype)
+    if x.shape[1:] != shape or x.ndim == 0:
+        if x.shape == shape:
+            what, fix = "one example without its batch axis", "add the batch axis: x[None]"
+        else:
+            what = "the input does not have the shape that was built"
+            fix = "reshape x" + (f", or build the network for {x.shape[1:]}" if x.ndim > 1 else "")
+        raise ShapeError(what, where=net.where, expected=batch_shape(shape), got=x.shape, fix=fix)
+    if x.dtype == net.dtype or (net.integer_inputs and x.dtype.kind in "iu"):
+        return x
+    with np.errstate(over="ignore"):  # what is too large becomes Inf, and is then looked for like Inf
+        return x.astype(net.dtype)
+
+
+def as_array(net: Any, values: Any, what: str, expected: str) -> Array:
+    """The values on the network's device, of the dtype that they have.
+
+    Errors: ShapeError for nested lists of different lengths.
+    """
+    try:
+        return net.ops.asarray(values)
+    except ValueError as error:
+        raise ShapeError(
+            f"{what} no array",
+            where=net.where,
+            expected=expected,
+            got=str(error),
+            fix="cut or pad the rows to one length",
+        ) from error
+
+
+def receive_gradient(net: Any, dy: Any, shape: Shape) -> Array:
+    """The gradient with respect to an output of this shape, as an array of the network's dtype.
+
+    Errors: ShapeError, DataError for what is no number.
+    """
+    given = as_array(net, dy, "dy is", f"an array of shape {shape}")
+    if given.shape != shape:
+        raise ShapeError(
+            "dy does not have the shape of the output",
+            where=net.where,
+            expected=shape if shape else "one number: the output is the loss",
+            got=given.shape,
+            fix="dy is the derivative with respect to each element of y" if shape else "net.backward(1.0, cache)",
+        )
+    if given.dtype.kind not in "biuf":
+        raise DataError(
+            "dy is not made of real numbers",
+            where=net.where,
+            expected=f"numbers that convert to {net.dtype}",
+            got=f"dtype {given.dtype}",
+            fix="dy.astype(float)" if shape else "net.backward(1.0, cache)",
+        )
+    return given.astype(net.dtype, copy=False)
 
 
 def find_nan(net: Any, xs: tuple[Array, ...]) -> None:
@@ -83,14 +116,15 @@ def find_nan(net: Any, xs: tuple[Array, ...]) -> None:
     Errors: DataError with row and element of the input; StateError with the parameter.
     """
     for x in xs:
-        bad = np.argwhere(np.isnan(net.ops.to_host(x)))
+        host = net.ops.to_host(x)
+        bad = np.argwhere(~np.isfinite(host))
         if len(bad):
             row, *place = bad[0].tolist()
             raise DataError(
-                f"NaN in row {row} of the input",
-                where=f"input of {type(net).__name__}, row {row}, element {tuple(place)}",
-                expected="finite numbers",
-                got="nan",
+                f"{host[tuple(bad[0])]} in row {row} of the input",
+                where=f"input of {net.where}, row {row}, element {tuple(place)}",
+                expected=f"finite numbers, within the range of {net.dtype}",
+                got=host[tuple(bad[0])],
                 fix="drop or repair the row: x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]",
             )
     for name, view in net.storage.parameters.items():
@@ -102,8 +136,3 @@ def find_nan(net: Any, xs: tuple[Array, ...]) -> None:
                 got="nan",
                 fix="train again from the start with a smaller learning rate",
             )
-
-
-def batch_shape(shape: Shape) -> str:
-    """(784,) -> "(N, 784)": how a batch of such examples is written in errors."""
-    return f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from tinynn.backend import Array, Ops, get_backend
+from tinynn.checks import positive_integer
 from tinynn.errors import ConfigurationError, ShapeError, StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network import model_file
-from tinynn.network.inputs import find_nan, receive
+from tinynn.network.inputs import find_nan, receive, receive_gradient
 from tinynn.network.storage import Storage, build_layers
+from tinynn.site import as_shape
 
 __all__ = ["Cache", "Evaluation", "Network"]
 
@@ -61,25 +64,25 @@ class Network(Layer):
 
         Errors: ShapeError, ConfigurationError; the network then is what it was before the call.
         """
-        for shape in shapes:
-            if not (isinstance(shape, tuple) and all(isinstance(size, int) and size > 0 for size in shape)):
-                raise ShapeError(
-                    "build needs the shape of one example",
-                    where=type(self).__name__,
-                    expected="a tuple of positive integers, without the batch axis",
-                    got=repr(shape),
-                    fix=f"net.build(({shape},))" if isinstance(shape, int) else "net.build((784,))",
-                )
+        usable = tuple(sizes for shape in shapes if (sizes := as_shape(shape)) is not None and 0 not in sizes)
+        if not usable or len(usable) != len(shapes):
+            raise ShapeError(
+                "build needs the shape of one example",
+                where=repr(self),
+                expected="a tuple of positive integers, without the batch axis",
+                got=", ".join(map(repr, shapes)) or "nothing",
+                fix=f"net.build(({shapes[0]},))" if shapes and isinstance(shapes[0], int) else "net.build((784,))",
+            )
         if str(np.dtype(dtype) if dtype in (np.float32, np.float64) else dtype) not in DTYPES:
             raise ConfigurationError(
                 "unknown dtype",
-                where=type(self).__name__,
+                where=repr(self),
                 expected=" or ".join(DTYPES),
                 got=repr(dtype),
                 fix='net.build(shape, dtype="float32")',
             )
         ops = get_backend(backend)
-        storage = build_layers(self, shapes, ops, np.dtype(dtype), seed, needs_dx)
+        storage = build_layers(self, usable, ops, np.dtype(dtype), seed, needs_dx)
         self.storage, self._seed = storage, seed
         return self
 
@@ -121,6 +124,7 @@ class Network(Layer):
         Errors: StateError for a cache that is not from this thread's latest `forward`, ShapeError for a wrong dy.
         """
         if not isinstance(cache, Cache):
+            self._built()
             raise StateError(
                 "backward needs the cache of a forward pass",
                 where=self.where,
@@ -136,14 +140,8 @@ class Network(Layer):
                 got="the cache of an earlier one, or of another thread or network",
                 fix="call backward before the next forward, predict or build",
             )
-        if self.final_loss is None and np.shape(dy) != cache.scores.shape:
-            raise ShapeError(
-                "dy does not have the shape of the output",
-                where=self.where,
-                expected=cache.scores.shape,
-                got=np.shape(dy),
-                fix="dy is the derivative with respect to each element of y",
-            )
+        if not (isinstance(dy, float) and self.final_loss is not None):
+            dy = receive_gradient(self, dy, cache.scores.shape if self.final_loss is None else ())
         return self.run_backward(dy, cache.caches)
 
     # --- inference
@@ -153,19 +151,19 @@ class Network(Layer):
 
         Shapes: x (N, ...) as built; any number of rows, done `batch_size` at a time. The result is the caller's own.
         May be called from several threads at once.
-        Errors: ShapeError; DataError for NaN in x.
+        Errors: ShapeError; DataError for what is no number, and for NaN or Inf that makes the output NaN.
         """
         site = self._built()
         if site.path:  # as a layer of another network: borrowed, like any layer's output
             return self.run_predict(xs)
+        batch_size = positive_integer(batch_size, "batch_size", where=self.where, fix="leave it out, or 1024")
         xs = receive(self, xs)
         self._scratch.token = None
         n = len(xs[0])
-        if n <= batch_size:
-            y = self.run_predict(xs).copy()
-        else:
-            parts = (self.run_predict(tuple(x[i : i + batch_size] for x in xs)) for i in range(0, n, batch_size))
-            y = self.xp.concatenate([part.copy() for part in parts])
+        starts = range(0, max(n, 1), batch_size)
+        with np.errstate(over="ignore", invalid="ignore"):  # what they would warn of is looked for below
+            parts = [self.run_predict(tuple(x[i : i + batch_size] for x in xs)).copy() for i in starts]
+        y = parts[0] if len(parts) == 1 else self.xp.concatenate(parts)
         if self.xp.isnan(y).any():
             find_nan(self, xs)
         return y
@@ -177,8 +175,11 @@ class Network(Layer):
     def evaluate(self, x: Array, targets: Array, *, batch_size: int = 1024) -> Evaluation:
         """The mean loss over the rows at inference, and the accuracy where the targets are labels.
 
-        Errors: StateError for a network that does not end in a loss, ShapeError, LabelError.
+        Errors: StateError for a network that does not end in a loss, ShapeError, LabelError; DataError for NaN or Inf
+        in x that makes the loss NaN.
         """
+        self._built()
+        batch_size = positive_integer(batch_size, "batch_size", where=self.where, fix="leave it out, or 1024")
         if self.final_loss is None:
             raise StateError(
                 "this network does not end in a loss",
@@ -192,12 +193,15 @@ class Network(Layer):
         labels = self.final_loss.labels(targets)
         self._scratch.token = None
         total, right = 0.0, 0
-        for start in range(0, len(x), batch_size):
-            rows = slice(start, start + batch_size)
-            scores = self.run_predict((x[rows],), link=False)
-            total += float(self.final_loss.predict(scores, targets[rows])) * len(scores)
-            if labels is not None:
-                right += int((scores.argmax(axis=1) == labels[rows]).sum())
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(x), batch_size):
+                rows = slice(start, start + batch_size)
+                scores = self.run_predict((x[rows],), link=False)
+                total += float(self.final_loss.predict(scores, targets[rows])) * len(scores)
+                if labels is not None:
+                    right += int((scores.argmax(axis=1) == labels[rows]).sum())
+        if math.isnan(total):
+            find_nan(self, (x,))
         return Evaluation(total / len(x), right / len(x) if labels is not None else float("nan"))
 
     # --- looking, saving, loading

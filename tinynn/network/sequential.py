@@ -11,7 +11,7 @@ from tinynn.backend import Array
 from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
-from tinynn.network.explain import reraise
+from tinynn.network.explain import BrokenPromise, explain_backward, explain_forward
 from tinynn.network.network import Network
 
 __all__ = ["Sequential"]
@@ -44,13 +44,13 @@ class Sequential(Network):
     def wire(self, shape: Shape, *targets: Shape) -> Shape:
         last = self.layers[-1]
         self.final_loss = last if isinstance(last, Loss) else None
-        if targets and self.final_loss is None:
+        if len(targets) > (self.final_loss is not None):
             raise ShapeError(
                 "a chain of layers has one input",
                 where=self.where,
-                expected="one shape",
+                expected="one shape, and behind it that of the targets where there is a loss",
                 got=(shape, *targets),
-                fix="give one shape; a second one is that of the targets of a loss at the end",
+                fix=f"net.build({shape})",
             )
         self.input_shapes = (shape,)
         self.lowest = len(self.layers)  # the first layer whose backward anybody needs
@@ -65,23 +65,38 @@ class Sequential(Network):
                 )
             needs_dx = self.needs_dx or self.lowest < i
             shapes = (shape, *targets) if layer is self.final_loss else (shape,)
+            self.scores_shape = shape  # in the end what the loss is given, or the output where there is none
             shape = self.sublayer(str(i), layer, *shapes, needs_dx=needs_dx)
+            if isinstance(layer, Network) and layer.final_loss is not None:
+                raise ConfigurationError(
+                    "a network inside a network cannot end in a loss: nobody would give it targets",
+                    where=layer.where,
+                    expected="layers without a loss",
+                    got=repr(layer.final_loss),
+                    fix="make the loss the last layer of the outer network",
+                )
             if self.lowest > i and (needs_dx or any(inner._built().declared for _, inner in layer.walk())):
                 self.lowest = i
+        if self.final_loss is None:
+            self.scores_shape = shape
         return shape
 
     def run_forward(self, xs: tuple[Array, ...]) -> tuple[Array, list[Any], Array]:
-        y, *targets = xs
+        x, *targets = xs
+        y = scores = x
         caches: list[Any] = []
-        scores = y
         try:
             for layer in self.layers:
                 scores = y
                 y, cache = layer.forward(y, *targets) if layer is self.final_loss else layer.forward(y)
                 caches.append(cache)
+            if self.final_loss is None:
+                scores = y
+            if scores.shape != (len(x), *self.scores_shape):
+                raise BrokenPromise
         except Exception as error:
-            reraise(error, self.layers[len(caches)], "forward", scores)
-        return y, caches, y if self.final_loss is None else scores
+            explain_forward(error, self.layers, len(caches), x, scores, "forward")
+        return y, caches, scores
 
     def run_backward(self, dy: Any, caches: list[Any]) -> Any:
         i = len(self.layers)
@@ -91,18 +106,24 @@ class Sequential(Network):
                 if i == len(self.layers) - 1 and self.final_loss is not None:
                     dy = dy[0]
         except Exception as error:
-            reraise(error, self.layers[i], "backward", dy)
+            explain_backward(error, self.layers, i, dy)
         return dy if self.needs_dx else None
 
     def run_predict(self, xs: tuple[Array, ...], link: bool = True) -> Array:
-        (y,) = xs
-        layers = self.layers if link or self.final_loss is None else self.layers[:-1]
-        layer = self.layers[0]
+        (x,) = xs
+        y, done = x, 0
         try:
-            for layer in layers:
+            for layer in self.layers:
+                if layer is self.final_loss:
+                    break
                 y = layer.predict(y)
+                done += 1
+            if y.shape != (len(x), *self.scores_shape):
+                raise BrokenPromise
+            if link and self.final_loss is not None:
+                y = self.final_loss.predict(y)
         except Exception as error:
-            reraise(error, layer, "predict", y)
+            explain_forward(error, self.layers, done, x, y, "predict")
         return y
 
     def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
