@@ -113,8 +113,8 @@ class Ops(ABC):
         top = scores.argmax(axis=1)
         z = xp.subtract(scores, scores[rows, top][:, None], out=p, dtype=p.dtype)
         if targets.ndim == 1:
-            # A negative label would count from the end; as an unsigned number it is out of range and raises.
-            score, weight = z[rows, targets.astype(xp.uintp)], 1.0
+            # A negative label would count from the end. As uint32 it is out of range and raises; as uintp it would wrap back.
+            score, weight = z[rows, targets.astype(xp.uint32)], 1.0
         else:
             score, weight = xp.einsum("nc,nc->n", targets, z), targets.sum(axis=1, dtype=p.dtype)
         xp.exp(z, out=p)
@@ -145,7 +145,7 @@ class Ops(ABC):
     def add_at_labels(self, x: Array, labels: Array, value: float) -> Array:
         """x[n, labels[n]] += value for every row n, in place. Errors as in `softmax_cross_entropy`."""
         xp = self.xp
-        x[xp.arange(len(x)), labels.astype(xp.uintp)] += value
+        x[xp.arange(len(x)), labels.astype(xp.uint32)] += value
         return x
 
     # --- the step
