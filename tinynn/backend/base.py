@@ -113,7 +113,7 @@ class Ops(ABC):
         top = scores.argmax(axis=1)
         z = xp.subtract(scores, scores[rows, top][:, None], out=p, dtype=p.dtype)
         if targets.ndim == 1:
-            # A negative label would count from the end. As uint32 it is out of range and raises; as uintp it would wrap back.
+            # A negative label would count from the end. As uint32 it is out of range; uintp would wrap back to it.
             score, weight = z[rows, targets.astype(xp.uint32)], 1.0
         else:
             score, weight = xp.einsum("nc,nc->n", targets, z), targets.sum(axis=1, dtype=p.dtype)
