@@ -8,6 +8,7 @@ import numpy as np
 
 from tinynn.errors import ConfigurationError, DataError, LabelError, ShapeError, StateError
 from tinynn.network import Network
+from tinynn.network.explain import batch_shape
 
 __all__ = ["checked"]
 
@@ -20,12 +21,21 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
     Errors: ConfigurationError, ShapeError, DataError, LabelError; `name` ("train", "validation") and the row are in
     them.
     """
+    if not isinstance(net, Network):
+        raise ConfigurationError(
+            "fit trains networks",
+            where="fit",
+            expected="a network, such as Sequential(...)",
+            got=repr(net),
+            fix="Sequential(layer, SoftmaxCrossEntropy()).build(shape)",
+        )
+    net._built()
     if net.final_loss is None:
         raise StateError(
             "fit needs a network that ends in a loss",
             where=repr(net),
             expected="a loss as the last layer",
-            got=repr(net[-1]) if hasattr(net, "__getitem__") else repr(net),  # type: ignore[index]
+            got="a network without one",
             fix="add SoftmaxCrossEntropy() or QuadraticCost() at the end",
         )
     try:
@@ -38,15 +48,23 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
             got=f"a {type(data).__name__}",
             fix=f"{name}=(x, targets)",
         ) from error
-    x, targets = np.asarray(x), np.asarray(targets)
+    x, targets = as_array(x, f"fit, {name}, inputs"), as_array(targets, f"fit, {name}, targets")
     (shape,) = net.input_shapes
-    if x.shape[1:] != shape or len(x) == 0:
+    if x.ndim and not len(x):
         raise ShapeError(
-            f"the {name} inputs do not fit the network" if x.ndim and len(x) else f"there are no {name} rows",
+            f"there are no {name} rows",
             where=f"fit, {name}",
-            expected=f"(N, {', '.join(map(str, shape))}) with N >= 1",
+            expected=f"{batch_shape(shape)} with N >= 1",
             got=x.shape,
-            fix=f"reshape x, or build the network with {x.shape[1:]}",
+            fix="give at least one row",
+        )
+    if x.shape[1:] != shape or not x.ndim:
+        raise ShapeError(
+            f"the {name} inputs do not fit the network",
+            where=f"fit, {name}",
+            expected=batch_shape(shape),
+            got=x.shape,
+            fix=f"{name}=(x, targets), x.reshape({', '.join(map(str, (-1, *shape)))}) if these are its numbers",
         )
     if targets.ndim == 0 or len(targets) != len(x):
         raise ShapeError(
@@ -64,7 +82,7 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
             got=x.dtype,
             fix="x.astype(float)",
         )
-    check_finite(x, name)
+    check_finite(x, net.dtype, name)
     try:
         net.final_loss.check_targets(targets, net.final_loss._built().shapes[0])
     except LabelError as error:
@@ -74,18 +92,33 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
     return net.ops.asarray(x), net.ops.asarray(targets)
 
 
-def check_finite(x: np.ndarray, name: str) -> None:
-    """Errors: DataError with the first row that holds NaN or Inf."""
+def as_array(values: Any, where: str) -> np.ndarray:
+    """Errors: ShapeError for nested lists of different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(
+            "rows of different lengths make no array",
+            where=where,
+            expected="rows of one length",
+            got=str(error),
+            fix="cut or pad the rows to one length",
+        ) from error
+
+
+def check_finite(x: np.ndarray, dtype: np.dtype, name: str) -> None:
+    """Errors: DataError with the first row that holds NaN, Inf, or a number that is Inf in the network's dtype."""
     if x.dtype.kind != "f":
         return
     for start in range(0, len(x), BLOCK):
-        bad = np.argwhere(~np.isfinite(x[start : start + BLOCK]))
+        with np.errstate(over="ignore"):
+            bad = np.argwhere(~np.isfinite(x[start : start + BLOCK].astype(dtype, copy=False)))
         if len(bad):
             row, *place = bad[0].tolist()
             raise DataError(
                 f"{x[start + row][tuple(place)]} in row {start + row} of the {name} inputs",
                 where=f"fit, {name}, row {start + row}, element {tuple(place)}",
-                expected="finite numbers",
+                expected=f"finite numbers, within the range of {dtype}",
                 got=x[start + row][tuple(place)],
                 fix="drop or repair the row: x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]",
             )

@@ -6,6 +6,8 @@ import math
 import time
 from typing import Any, Protocol
 
+import numpy as np
+
 from tinynn.checks import positive_integer
 from tinynn.data.batches import batches
 from tinynn.errors import ConfigurationError, StateError
@@ -47,8 +49,8 @@ def fit(
     False shows nothing.
 
     Ctrl-C ends the run after the step it meets: the epochs so far are returned, the network keeps what it has learned.
-    Errors: TinynnError of the kind that fits; StateError when the loss is no longer finite, and the parameters are then
-    those from before that epoch.
+    Errors: TinynnError of the kind that fits; StateError when the loss or a parameter is no longer finite, and the
+    parameters are then those from before that epoch.
     """
     epochs = positive_integer(epochs, "epochs", where="fit", fix="fit(..., epochs=10)")
     batch_size = positive_integer(batch_size, "batch_size", where="fit", fix="fit(..., batch_size=32)")
@@ -62,6 +64,14 @@ def fit(
                 got="validation=None",
                 fix="fit(..., validation=(x, targets), patience=3)",
             )
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
+        raise ConfigurationError(
+            "fit needs an optimizer",
+            where="fit",
+            expected="an object with step(net), such as SGD(0.1)",
+            got=repr(optimizer),
+            fix="fit(net, SGD(0.1), train, ...)",
+        )
     x, targets = checked(net, train, "train")
     if validation is not None:
         validation = checked(net, validation, "validation")
@@ -69,7 +79,8 @@ def fit(
     history, storage = History(), net.storage
     shown = Progress(progress, epochs, steps=-(-len(x) // batch_size))
     lowest, best = math.inf, None
-    with Interruptible() as run:
+    # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
+    with np.errstate(over="ignore", invalid="ignore"), Interruptible() as run:
         for epoch in range(epochs):
             before = storage.params.copy(), storage.state.copy()
             order = generator(seed, "shuffle", epoch).permutation(len(x))
@@ -91,14 +102,15 @@ def fit(
                 history.stopped = "interrupted"
                 shown.end(None)
                 break
-            if not math.isfinite(tally.loss()):
+            largest = float(abs(storage.params).max()) if storage.params.size else 0.0
+            if not (math.isfinite(tally.loss()) and math.isfinite(largest)):
                 storage.params[...], storage.state[...] = before
                 shown.end(None)
                 raise StateError(
-                    f"the loss became {tally.loss()} in epoch {epoch + 1}",
+                    f"the run diverged in epoch {epoch + 1}",
                     where=f"fit, epoch {epoch + 1}; the parameters are those from before it",
-                    expected="a finite loss",
-                    got=tally.loss(),
+                    expected="a finite loss and finite parameters",
+                    got=f"a loss of {tally.loss()}, a largest parameter of {largest}",
                     fix="a smaller learning rate, or inputs of smaller size (Rescale)",
                 )
             history.loss.append(tally.loss())
