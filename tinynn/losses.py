@@ -12,8 +12,9 @@ import numpy as np
 
 from tinynn.backend import Array
 from tinynn.checks import finite_number
-from tinynn.errors import LabelError, ShapeError
+from tinynn.errors import ShapeError
 from tinynn.layer import Layer, Shape
+from tinynn.targets import not_finite, not_probabilities, refuse_row, unfit, wrong_labels
 
 __all__ = ["Loss", "QuadraticCost", "SoftmaxCrossEntropy"]
 
@@ -60,39 +61,24 @@ class Loss(Layer):
                 return True
             if targets.shape == scores.shape and targets.dtype.kind == "f":
                 return False
-        n = len(scores)
-        raise LabelError(
-            "targets that do not fit the scores" if n else "a batch without rows has no mean loss",
-            where=self.where,
-            expected=f"{max(n, 1)} integer labels, or float rows of shape {(max(n, 1), *scores.shape[1:])}",
-            got=f"{targets.dtype} of shape {targets.shape}",
-            fix="labels: t.astype(int), shape (N,); rows: t.astype(float), shape of the scores",
-        )
+        raise unfit(self.where, scores.shape, targets)
 
     def check_targets(self, targets: np.ndarray, scores: Shape) -> None:
-        """Looks at every target, on the host: labels in range, rows finite.
+        """Looks at every target, on the host: labels in range, rows finite; `scores`: their shape for one example.
 
         Errors: LabelError with the row and its value.
         """
-        self.has_labels(np.empty((len(targets), *scores), np.bool_), targets)
-        if targets.ndim == 1 and targets.dtype.kind in "iu":
-            wrong, expected = (targets < 0) | (targets >= scores[0]), f"labels 0 to {scores[0] - 1}"
+        if len(targets) and targets.ndim == 1 and targets.dtype.kind in "iu" and len(scores) == 1:
+            wrong, expected = wrong_labels(targets, scores[0])
+        elif len(targets) and targets.shape[1:] == scores and targets.dtype.kind == "f":
+            wrong, expected = self.wrong_rows(targets.reshape(len(targets), -1))
         else:
-            rows = targets.reshape(len(targets), -1)
-            wrong, expected = self.wrong_rows(rows)
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise LabelError(
-                f"row {row} of the targets cannot be used",
-                where=f"{self.where}, row {row}",
-                expected=expected,
-                got=targets[row].tolist(),
-                fix="correct the data, or give the last layer before the loss as many outputs as there are classes",
-            )
+            raise unfit(self.where, (len(targets), *scores), targets)
+        refuse_row(self.where, wrong, expected, targets)
 
     def wrong_rows(self, rows: np.ndarray) -> tuple[Any, str]:
-        """Which target rows are illegal, and what was expected of them."""
-        return ~np.isfinite(rows).all(axis=1), "finite numbers"
+        """Which target rows (N, K), on the host, are illegal, and what was expected of them."""
+        return not_finite(rows)
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -139,15 +125,13 @@ class SoftmaxCrossEntropy(Loss):
         return targets.argmax(axis=1) if targets.ndim == 2 else targets
 
     def wrong_rows(self, rows: np.ndarray) -> tuple[Any, str]:
-        # Written so that NaN is wrong too. 1e-3 lets rows pass that were stored in half precision.
-        right = (rows >= 0).all(axis=1) & (abs(rows.sum(axis=1) - 1) <= 1e-3)
-        return ~right, "probabilities: none negative, their sum 1"
+        return not_probabilities(rows)
 
     def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
         scores = rng.standard_normal((n, *shapes[0]))
         if shapes[1:] in ((), ((),)):
             return scores, rng.integers(0, shapes[0][0], n)
-        return scores, rng.dirichlet(np.ones(shapes[0][0]), n)
+        return scores, rng.dirichlet([1.0] * shapes[0][0], n)
 
 
 class QuadraticCost(Loss):
