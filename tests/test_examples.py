@@ -62,13 +62,15 @@ def run(name: str, *arguments: str, folder: Path) -> Lesson:
     return Lesson(text, json.loads((folder / "measured" / "lesson.json").read_text()), folder)
 
 
-def assert_picture(path: Path) -> None:
-    """A PNG that holds more than one colour."""
+def assert_regions(path: Path, classes: int) -> None:
+    """A PNG with more than a fifth coloured, in as many hues as there are classes, each on a tenth of that or more."""
     assert path.read_bytes().startswith(PNG)
-    image = pytest.importorskip("matplotlib.image").imread(path)
-    assert image.shape[0] > 300
-    assert image.shape[1] > 300
-    assert len(np.unique(image[::5, ::5].reshape(-1, image.shape[2]), axis=0)) > 50
+    image = pytest.importorskip("matplotlib.image").imread(path)[::3, ::3, :3]
+    coloured = image[np.ptp(image, axis=2) > 0.15]
+    assert len(coloured) > 0.2 * image.shape[0] * image.shape[1]
+    # The hue, as far as it shows in which of red, green and blue is the greatest and which the least.
+    hues, counts = np.unique(3 * coloured.argmax(axis=1) + coloured.argmin(axis=1), return_counts=True)
+    assert len(hues[counts > 0.1 * len(coloured)]) == classes
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -112,7 +114,7 @@ def test_quadrant_names_points_it_has_not_seen(quadrant: Lesson) -> None:
 
 
 def test_quadrant_draws_its_regions(quadrant: Lesson) -> None:
-    assert_picture(quadrant.folder / "out" / "quadrant" / "regions.png")
+    assert_regions(quadrant.folder / "out" / "quadrant" / "regions.png", classes=4)
 
 
 def test_quadrant_needs_matplotlib_for_its_picture_only(
@@ -219,5 +221,5 @@ def test_custom_layer_learns_what_straight_borders_cannot(custom: Lesson) -> Non
 
 
 def test_custom_layer_draws_its_regions_where_it_is_told(custom: Lesson) -> None:
-    assert_picture(custom.folder / "pictures" / "regions.png")
+    assert_regions(custom.folder / "pictures" / "regions.png", classes=3)
     assert sorted(path.name for path in custom.folder.iterdir()) == ["measured", "pictures"]
