@@ -1,6 +1,7 @@
 # Two commands for a fresh machine with Python >= 3.11 and make:
 #   make mnist    a network learns handwritten digits; pictures and the model land in out/
 #   make test     the whole test suite
+#   make bench    one epoch timed beside PyTorch and JAX, which get an environment of their own, .venv-bench
 # PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -39,6 +40,15 @@ lint: $(VENV)/.linters
 $(VENV)/.linters: $(VENV)/.installed
 	$(BIN)/pip install --quiet -e ".[lint]"
 	touch $@
+
+.venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --upgrade pip
+	.venv-bench/bin/pip install --quiet -e . -r benchmarks/requirements.txt
+	touch $@
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m benchmarks.nielsen_epoch
 
 clean:
 	rm -rf $(VENV) .venv-* out build dist *.egg-info
