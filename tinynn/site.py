@@ -144,6 +144,6 @@ def explain_build(error: Exception, where: str, shapes: tuple[Any, ...]) -> NoRe
             got=f"a {type(error).__name__}",
             fix="correct build, which takes one shape for each input; the error above says where it failed",
         ) from error
-    if not isinstance(error, TinynnError):
+    if not isinstance(error, TinynnError) and not getattr(error, "__notes__", None):  # the innermost layer says it
         error.add_note(f"raised in build of {where} for {given}")
     raise error

@@ -95,7 +95,8 @@ def reraise(error: Exception, layer: Layer, method: str, argument: Any) -> NoRet
             fix="end forward with: return y, cache" if method != "backward" else "end backward with: return dx",
         ) from error
     if not isinstance(error, ValueError):
-        error.add_note(f"raised in {method} of {layer.where}, whose first argument had the shape {shape}")
+        if not getattr(error, "__notes__", None):  # the innermost layer has said it
+            error.add_note(f"raised in {method} of {layer.where}, whose first argument had the shape {shape}")
         raise error
     expected = site.output if method == "backward" else site.shapes[0]
     raise ShapeError(

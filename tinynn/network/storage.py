@@ -138,12 +138,14 @@ def build_layers(
     try:
         attach(root, shapes, build, "", needs_dx)
         build.open = False
-        return Storage(root, ops, dtype, seed)
+        storage = Storage(root, ops, dtype, seed)
     except BaseException:
         for layer, before in reversed(build.undo):
             layer.__dict__.clear()
             layer.__dict__.update(before)
         raise
+    build.undo.clear()  # it holds the root, which every layer of a network that is gone would keep alive
+    return storage
 
 
 def layout(shapes: list[Shape]) -> tuple[list[int], int]:
