@@ -88,13 +88,21 @@ def digits(
     MissingExtraError, DataError when the file cannot be written.
     """
     images = np.asarray(images)
-    if images.ndim != 3 or not 1 <= len(images) <= PICTURES or 0 in images.shape:
+    if images.ndim != 3 or 0 in images.shape:
         raise ShapeError(
             "these are not gray images",
             where="digits",
-            expected=f"(N, rows, columns), N from 1 to {PICTURES:,}",
+            expected="(N, rows, columns), N >= 1",
             got=images.shape,
-            fix="images.reshape(-1, 28, 28), and images[:100] of more",
+            fix="images.reshape(-1, 28, 28)",
+        )
+    if len(images) > PICTURES:
+        raise ShapeError(
+            "too many images for one picture",
+            where="digits",
+            expected=f"at most {PICTURES:,}",
+            got=f"{len(images):,}",
+            fix="images[:100]",
         )
     titles = [""] * len(images) if titles is None else [str(title) for title in titles]
     if len(titles) != len(images):

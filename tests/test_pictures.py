@@ -1,0 +1,242 @@
+"""The pictures show what they are given, readably, and go through no global state."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from tinynn import (
+    Affine,
+    ConfigurationError,
+    DataError,
+    History,
+    MissingExtraError,
+    Sequential,
+    ShapeError,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+)
+from tinynn.app import pictures
+
+HISTORY = History(
+    loss=[2.0, 0.5, 0.1],
+    accuracy=[0.5, 0.75, 0.875],
+    validation_loss=[1.0, 0.5, 0.25],
+    validation_accuracy=[0.25, 0.5, 0.75],
+    seconds=[1.0, 1.0, 1.0],
+)
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 28, 20), dtype=np.uint8)
+
+
+def sides() -> Sequential:
+    """A classifier of the plane that knows its answer: class 0 left of x1 = 0, class 1 right of it."""
+    W = np.array([[-4.0, 4.0], [0.0, 0.0]])
+    return Sequential(Affine(2, W=W), SoftmaxCrossEntropy()).build((2,))
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that were drawn, in place of being written."""
+    figures: list[Any] = []
+
+    def keep(figure: Any, path: Path) -> Path:
+        figures.append(figure)
+        return path
+
+    monkeypatch.setattr(pictures, "write", keep)
+    return figures
+
+
+def boxes(figure: Figure, artists: Any) -> list[Any]:
+    """Where artists stand, in pixels."""
+    FigureCanvasAgg(figure).draw()
+    return [artist.get_window_extent() for artist in artists]
+
+
+def test_the_learning_curve_shows_the_history(drawn: list[Any], tmp_path: Path) -> None:
+    pictures.learning_curve(HISTORY, tmp_path / "curve.png", title="A title", validation="test")
+    loss, accuracy = drawn[0].axes
+    assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "loss")
+    assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy in %")
+    for line in [*loss.lines, *accuracy.lines]:
+        assert list(line.get_xdata()) == [1, 2, 3]
+    assert [list(line.get_ydata()) for line in loss.lines] == [HISTORY.loss, HISTORY.validation_loss]
+    assert [list(line.get_ydata()) for line in accuracy.lines] == [[50, 75, 87.5], [25, 50, 75]]
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "test"]
+    assert drawn[0].get_suptitle() == "A title"
+
+
+def test_the_legend_covers_no_curve(drawn: list[Any], tmp_path: Path) -> None:
+    pictures.learning_curve(HISTORY, tmp_path / "curve.png", title="A title")
+    artists = [*drawn[0].legends, *drawn[0].axes, *(axes.xaxis.label for axes in drawn[0].axes)]
+    legend, *others = boxes(drawn[0], artists)
+    assert len(others) == 4
+    assert not [box for box in others if box.overlaps(legend)]
+
+
+def test_a_loss_that_falls_far_gets_a_logarithmic_scale(drawn: list[Any], tmp_path: Path) -> None:
+    for last, scale in ((0.19, "log"), (0.21, "linear"), (0.0, "linear")):
+        pictures.learning_curve(History(loss=[2.0, last], accuracy=[math.nan] * 2), tmp_path / "curve.png")
+        assert drawn[-1].axes[0].get_yscale() == scale
+
+
+def test_without_accuracy_and_validation_there_is_one_curve(drawn: list[Any], tmp_path: Path) -> None:
+    pictures.learning_curve(History(loss=[1.0], accuracy=[math.nan]), tmp_path / "curve.png")
+    (axes,) = drawn[0].axes
+    assert len(axes.lines) == 1
+
+
+def test_a_history_without_epochs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="at least one finished epoch"):
+        pictures.learning_curve(History(), tmp_path / "curve.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_digits_are_the_images_under_their_titles(drawn: list[Any], tmp_path: Path) -> None:
+    titles = [f"{i} read as {i + 1}" for i in range(len(IMAGES))]
+    pictures.digits(IMAGES, tmp_path / "digits.png", titles, columns=3)
+    (axes,) = drawn[0].axes
+    for shown, image in zip(axes.images, IMAGES, strict=True):
+        assert np.array_equal(shown.get_array(), image)
+        assert shown.get_clim() == (0, 255)
+    assert [text.get_text() for text in axes.texts] == titles
+    pictured, titled = boxes(drawn[0], axes.images), boxes(drawn[0], axes.texts)
+    page = drawn[0].bbox
+    for i, (box, text) in enumerate(zip(pictured, titled, strict=True)):
+        others = [other for j, other in enumerate(pictured + titled) if j % len(IMAGES) != i]
+        assert not [other for other in others if box.overlaps(other) or text.overlaps(other)]
+        assert page.contains(text.x0, text.y0)
+        assert page.contains(text.x1, text.y1)
+        assert text.y0 >= box.y1  # above its image, and centred
+        assert text.x0 + text.x1 == pytest.approx(box.x0 + box.x1, abs=2)
+        assert box.height / box.width == pytest.approx(28 / 20, rel=0.02)
+    rows = [round(box.y0) for box in pictured]
+    assert [rows.count(y) for y in sorted(set(rows), reverse=True)] == [3, 3, 1]
+
+
+def test_ink_is_dark_on_light(tmp_path: Path) -> None:
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 10:18, 10:18] = 255
+    for images in (image, image / 255):
+        picture = imread(pictures.digits(images, tmp_path / "digits.png"))[..., :3]
+        middle, corner = picture[picture.shape[0] // 2, picture.shape[1] // 2], picture[2, 2]
+        assert middle.max() < 0.1
+        assert corner.min() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("images", "titles", "message"),
+    [
+        (np.zeros((28, 28)), None, "not gray images"),
+        (np.zeros((0, 28, 28)), None, "not gray images"),
+        (np.zeros((1001, 2, 2)), None, "too many images"),
+        (np.zeros((2, 28, 28)), ["one"], "one title"),
+    ],
+)
+def test_digits_refuses_what_it_cannot_draw(images: Any, titles: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match=message):
+        pictures.digits(images, tmp_path / "digits.png", titles)
+    with pytest.raises(ConfigurationError, match="columns"):
+        pictures.digits(IMAGES, tmp_path / "digits.png", columns=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_regions_have_the_colour_of_the_class_and_pale_at_the_border(drawn: list[Any], tmp_path: Path) -> None:
+    x, labels = np.array([(-1.0, 0.0), (1.0, 0.5)]), np.array([0, 1])
+    pictures.regions(sides(), tmp_path / "r.png", x, labels, extent=(-2, 2, -1, 1), names=["left", "right"])
+    (axes,) = drawn[0].axes
+    (shade,) = axes.images
+    assert shade.get_extent() == [-2, 2, -1, 1]
+    seen = np.asarray(shade.get_array())
+    left, border, right = seen[150, 0], seen[150, 150], seen[150, -1]
+    assert left[2] > left[0]  # blue
+    assert right[0] > right[2]  # orange
+    assert border.min() > 0.9
+    assert [to_hex(points.get_facecolor()[0]).upper() for points in axes.collections] == list(pictures.COLOURS[:2])
+    assert [points.get_offsets().tolist() for points in axes.collections] == x[:, None].tolist()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["left", "right"]
+    field, legend = boxes(drawn[0], [axes.patch, axes.get_legend()])
+    assert not field.overlaps(legend)
+
+
+def test_regions_are_the_right_way_up(drawn: list[Any], tmp_path: Path) -> None:
+    W = np.array([[0.0, 0.0], [-4.0, 4.0]])
+    net = Sequential(Affine(2, W=W), SoftmaxCrossEntropy()).build((2,))
+    pictures.regions(net, tmp_path / "r.png", [(0, -1), (0, 1)], [0, 1])
+    canvas = FigureCanvasAgg(drawn[0])
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba()).astype(int)
+    for y, blue in ((-1.2, True), (1.2, False)):
+        across, up = drawn[0].axes[0].transData.transform((0.0, y)).astype(int)
+        pixel = picture[len(picture) - up, across]
+        assert (pixel[2] > pixel[0]) == blue
+
+
+def test_one_output_is_the_probability_of_class_1(drawn: list[Any], tmp_path: Path) -> None:
+    net = Sequential(Affine(1, W=np.array([[8.0], [0.0]])), Sigmoid()).build((2,))
+    pictures.regions(net, tmp_path / "one.png", [(-1, 0), (1, 1)], [0, 1], extent=(-2, 2, -1, 1))
+    pictures.regions(sides(), tmp_path / "two.png", [(-1, 0), (1, 1)], [0, 1], extent=(-2, 2, -1, 1))
+    one, two = (np.asarray(figure.axes[0].images[0].get_array()) for figure in drawn)
+    assert np.abs(one - two).max() < 1e-5
+
+
+def test_regions_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
+    for x, labels in (([(1, 2, 3)], [0]), ([(1, 2)], [0, 1]), (np.zeros((0, 2)), [])):
+        with pytest.raises(ShapeError, match="points in the plane"):
+            pictures.regions(sides(), tmp_path / "r.png", x, labels)
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".PDF", b"%PDF")])
+def test_the_suffix_decides_the_format(suffix: str, start: bytes, tmp_path: Path) -> None:
+    path = pictures.learning_curve(HISTORY, tmp_path / "new" / f"curve{suffix}")
+    assert path == tmp_path / "new" / f"curve{suffix}"
+    assert path.read_bytes().startswith(start)
+    if suffix == ".png":
+        assert imread(path).shape[1] > imread(path).shape[0] > 400
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    for name in ("curve.xyz", "curve"):
+        with pytest.raises(ConfigurationError, match="unknown format"):
+            pictures.learning_curve(HISTORY, tmp_path / name)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError):
+        pictures.learning_curve(HISTORY, tmp_path / "file" / "curve.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(DataError):
+        pictures.learning_curve(HISTORY, tmp_path / "folder.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"tinynn-xp\[plot\]"):
+        pictures.digits(IMAGES, tmp_path / "digits.png")
+
+
+def test_no_global_state(tmp_path: Path) -> None:
+    """Matplotlib is loaded only to draw; pyplot never, and its settings stay as they were."""
+    script = f"""
+import sys
+from tinynn import History
+from tinynn.app import pictures
+assert "matplotlib" not in sys.modules
+import matplotlib
+settings = [name for name in matplotlib.rcParams if name != "backend"]  # to ask for that one loads pyplot
+before = [matplotlib.rcParams[name] for name in settings]
+pictures.learning_curve(History(loss=[1.0], accuracy=[0.5]), {str(tmp_path / "curve.png")!r})
+assert "matplotlib.pyplot" not in sys.modules
+assert [matplotlib.rcParams[name] for name in settings] == before
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=120)
