@@ -1,0 +1,217 @@
+"""Every verb of the NumPy backend against its formula written out plainly, in float64.
+
+`out` is what comes back and is written in full, over whatever was there; what is only read stays as it was.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import laid_out, layouts
+
+from tinynn import Affine, ConfigurationError, Sequential
+from tinynn.backend import NumpyOps, Ops, get_backend
+
+ops = NumpyOps()
+dtypes = st.sampled_from(["float32", "float64"])
+sizes = st.integers(1, 6)
+seeds = st.integers(0, 999)
+
+
+class Draw:
+    """Arrays of one dtype, in one memory layout, from one seed."""
+
+    def __init__(self, dtype: str, layout: str, seed: int) -> None:
+        self.dtype, self.layout, self.rng = np.dtype(dtype), layout, np.random.default_rng(seed)
+
+    def __call__(self, *shape: int) -> np.ndarray:
+        return laid_out(self.rng.standard_normal(shape).astype(self.dtype), self.layout)
+
+    def out(self, *shape: int, dtype: Any = None) -> np.ndarray:
+        """NaN throughout: an element that is not written shows."""
+        return np.full(shape, np.nan, self.dtype if dtype is None else dtype)
+
+
+draws = st.builds(Draw, dtypes, layouts, seeds)
+shapes = hnp.array_shapes(min_dims=1, max_dims=3, max_side=5)
+
+
+def check(verb: Callable[..., Any], formula: Any, inputs: list[np.ndarray], out: np.ndarray, *more: Any) -> None:
+    """Verb(*inputs, *more, out) writes the formula's value into out, returns out, and leaves the inputs alone."""
+    before = [x.copy() for x in inputs]
+    right = formula(*(x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs))
+    names = list(inspect.signature(verb).parameters)
+    assert verb(**dict(zip(names, inputs, strict=False)), **dict(more), out=out) is out
+    eps = float(np.finfo(out.dtype).eps)
+    np.testing.assert_allclose(out, right, rtol=16 * eps, atol=16 * eps * max(1.0, float(np.abs(right).max())))
+    for x, old in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(x, old)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+
+
+@given(draws, sizes, sizes, sizes)
+def test_matmul(draw: Draw, n: int, d: int, m: int) -> None:
+    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (a[:, :, None] * b[None]).sum(axis=1)
+
+    check(ops.matmul, product, [draw(n, d), draw(d, m)], draw.out(n, m))
+    check(ops.matmul, product, [draw(d, n).T, draw(d, m)], draw.out(n, m))
+    check(ops.matmul, product, [draw(n, d), draw(m, d).T], draw.out(n, m))
+
+
+@given(draws, sizes, sizes, sizes)
+def test_affine(draw: Draw, n: int, d: int, m: int) -> None:
+    def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (x[:, :, None] * W[None]).sum(axis=1) + b
+
+    check(ops.affine, affine, [draw(n, d), draw(d, m), draw(m)], draw.out(n, m))
+
+
+@given(draws, shapes)
+def test_relu_backward(draw: Draw, shape: tuple[int, ...]) -> None:
+    y = np.maximum(draw(*shape), 0)
+    check(ops.relu_backward, lambda dy, y: np.where(y > 0, dy, 0), [draw(*shape), y], draw.out(*shape))
+
+
+@given(draws, shapes)
+def test_sigmoid(draw: Draw, shape: tuple[int, ...]) -> None:
+    x = draw(*shape) * 3
+    check(ops.sigmoid, sigmoid, [x], draw.out(*shape), ("work", draw.out(*shape)))
+
+
+@given(draws, shapes)
+def test_sigmoid_backward(draw: Draw, shape: tuple[int, ...]) -> None:
+    y = sigmoid(draw(*shape))
+    check(ops.sigmoid_backward, lambda dy, y: dy * y * (1 - y), [draw(*shape), y], draw.out(*shape))
+
+
+@given(draws, shapes)
+def test_tanh_backward(draw: Draw, shape: tuple[int, ...]) -> None:
+    y = np.tanh(draw(*shape))
+    check(ops.tanh_backward, lambda dy, y: dy * (1 - y * y), [draw(*shape), y], draw.out(*shape))
+
+
+@given(draws, sizes, sizes)
+def test_softmax(draw: Draw, n: int, classes: int) -> None:
+    work = draw.out(n, classes, dtype="float64")
+    check(ops.softmax, softmax, [draw(n, classes) * 4], draw.out(n, classes), ("work", work))
+
+
+@given(draws, sizes, sizes)
+def test_softmax_backward(draw: Draw, n: int, classes: int) -> None:
+    def formula(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        jacobian = [np.diag(row) - np.outer(row, row) for row in y]
+        return np.array([J @ row for J, row in zip(jacobian, dy, strict=True)])
+
+    y = softmax(draw(n, classes)).astype(draw.dtype)
+    check(ops.softmax_backward, formula, [draw(n, classes), y], draw.out(n, classes))
+
+
+@given(draws, sizes, st.integers(2, 6), st.booleans(), st.sampled_from(["int64", "uint8", "int32"]))
+def test_softmax_cross_entropy_and_its_gradient(draw: Draw, n: int, classes: int, labels: bool, kind: str) -> None:
+    scores = draw(n, classes)
+    rows = np.eye(classes)[draw.rng.integers(0, classes, n)] if labels else draw.rng.dirichlet(np.ones(classes), n)
+    rows = laid_out(rows.astype(draw.dtype), draw.layout)
+    targets = rows.argmax(axis=1).astype(kind) if labels else rows
+    held = scores.copy(), targets.copy()
+
+    p = draw.out(n, classes, dtype="float64")
+    loss = ops.softmax_cross_entropy(scores, targets, p)
+    right = softmax(scores.astype(np.float64))
+    assert loss.dtype == np.float64 and loss.shape == ()
+    assert float(loss) == pytest.approx(float(-(rows.astype(np.float64) * np.log(right)).sum() / n), rel=1e-12)
+    np.testing.assert_allclose(p, right, rtol=1e-13)
+
+    before = p.copy()
+    mass = rows.astype(np.float64).sum(axis=1, keepdims=True)
+    gradient = lambda p: 0.7 * (p * mass - rows)  # noqa: E731
+    check(ops.softmax_cross_entropy_backward, gradient, [p], draw.out(n, classes), ("targets", targets), ("scale", 0.7))
+    np.testing.assert_array_equal(p, before)
+    np.testing.assert_array_equal(scores, held[0])
+    np.testing.assert_array_equal(targets, held[1])
+
+
+@pytest.mark.parametrize("label", [-1, -3, 3, 200])
+def test_label_out_of_range_is_noticed(label: int) -> None:
+    scores, labels = np.zeros((2, 3), np.float32), np.array([0, label])
+    with pytest.raises(IndexError):
+        ops.softmax_cross_entropy(scores, labels, np.empty((2, 3)))
+    with pytest.raises(IndexError):
+        ops.add_at_labels(scores, labels, 1.0)
+
+
+@given(draws, sizes, sizes)
+def test_add_at_labels(draw: Draw, n: int, classes: int) -> None:
+    x, labels = np.array(draw(n, classes)), draw.rng.integers(0, classes, n)
+    right = x.copy()
+    for row, label in enumerate(labels):
+        right[row, label] += draw.dtype.type(0.25)
+    assert ops.add_at_labels(x, labels, 0.25) is x
+    np.testing.assert_array_equal(x, right)
+
+
+@given(st.sampled_from(["float32", "uint8"]), shapes, st.lists(st.integers(0, 9), min_size=1, max_size=12), seeds)
+def test_take(dtype: str, shape: tuple[int, ...], rows: list[int], seed: int) -> None:
+    x = np.random.default_rng(seed).integers(0, 255, (10, *shape)).astype(dtype)
+    out = np.full((len(rows), *shape), 7, dtype)
+    assert ops.take(x, np.array(rows), out) is out
+    np.testing.assert_array_equal(out, np.array([x[row] for row in rows]))
+
+
+@given(dtypes, sizes, st.integers(0, 40), st.integers(0, 40), st.sampled_from([0.0, 0.25]), seeds)
+def test_sgd_update(dtype: str, block: int, size: int, decayed: int, l2: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    params, grads = rng.standard_normal((2, size)).astype(dtype)
+    decayed = min(decayed, size)
+    held, l2_each = grads.copy(), np.where(np.arange(size) < decayed, l2, 0)
+    right = params.astype(np.float64) - 0.5 * (grads.astype(np.float64) + l2_each * params.astype(np.float64))
+    ops.sgd_update(params, grads, 0.5, l2, decayed, np.full(block, np.nan, dtype))
+    np.testing.assert_allclose(params, right, rtol=0, atol=8 * float(np.finfo(dtype).eps))
+    np.testing.assert_array_equal(grads, held)
+
+
+def test_asarray_copies_only_where_it_must() -> None:
+    x = np.arange(3.0)
+    assert ops.asarray(x) is x
+    assert ops.asarray(x, "float64") is x
+    assert ops.to_host(x) is x
+    single = ops.asarray(x, np.float32)
+    assert single.dtype == np.float32 and not np.shares_memory(single, x)
+    np.testing.assert_array_equal(ops.asarray([[1, 2], [3, 4]]), np.array([[1, 2], [3, 4]]))
+
+
+def test_every_verb_is_tested_here() -> None:
+    verbs = {name for name, value in vars(Ops).items() if callable(value) and not name.startswith("_")}
+    called = {verb for verb in verbs if f"ops.{verb}" in Path(__file__).read_text(encoding="utf-8")}
+    assert called == verbs
+
+
+def test_backend_by_name_or_as_it_is() -> None:
+    assert isinstance(get_backend("numpy"), NumpyOps)
+    assert get_backend(ops) is ops
+    net = Sequential(Affine(2)).build((3,), backend=ops)
+    assert net.ops is ops
+
+
+@pytest.mark.parametrize("name", ["torch", "NumPy", "", None, 3, ["numpy"], np])
+def test_unknown_backend_is_refused(name: Any) -> None:
+    for call in (lambda: get_backend(name), lambda: Sequential(Affine(2)).build((3,), backend=name)):
+        with pytest.raises(ConfigurationError, match="unknown backend") as caught:
+            call()
+        assert caught.value.got == repr(name)
+        assert "'numpy'" in str(caught.value.expected)

@@ -1,0 +1,250 @@
+"""SGD with L2 against its formula, element by element, wherever the decayed parameters end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tinynn import SGD, Affine, ConfigurationError, Layer, Sequential, Sigmoid, SoftmaxCrossEntropy, fit
+from tinynn.init import standard_normal, zeros
+from tinynn.network import storage as storage_module
+from tinynn.network.storage import ALIGNMENT, BLOCK
+
+
+class Parameters(Layer):
+    """y = x, with parameters of the given sizes that have no part in it."""
+
+    def __init__(self, decayed: list[int], kept: list[int]) -> None:
+        self.sizes = [(f"W{i}", size, True) for i, size in enumerate(decayed)]
+        self.sizes += [(f"b{i}", size, False) for i, size in enumerate(kept)]
+
+    def build(self, shape: Any) -> Any:
+        # Declared in reverse, so that the order in the storage is the storage's own doing.
+        for name, size, decay in reversed(self.sizes):
+            self.param(name, (size,), standard_normal, decay=decay)
+        return shape
+
+    def forward(self, x: Any) -> Any:
+        return x, None
+
+    def backward(self, dy: Any, cache: Any) -> Any:
+        return dy
+
+
+def network(decayed: list[int], kept: list[int], dtype: str) -> Sequential:
+    net = Sequential(Parameters(decayed, kept)).build((1,), dtype=dtype)
+    rng = np.random.default_rng(1)
+    for gradient in net.storage.gradients.values():
+        gradient[...] = rng.standard_normal(gradient.shape)
+    return net
+
+
+Step = Callable[[SGD, Sequential], None]
+
+
+def check_formula(net: Sequential, lr: float, l2: float, steps: int = 3, step: Step = SGD.step) -> None:
+    """W <- W - lr (dW + l2 W), b <- b - lr db, in exact arithmetic but for the precision of the result."""
+    parameters, gradients = net.storage.parameters, net.storage.gradients
+    for _ in range(steps):
+        before = {name: p.astype(np.longdouble) for name, p in parameters.items()}
+        held = {name: g.copy() for name, g in gradients.items()}
+        step(SGD(lr, l2), net)
+        for name, p in parameters.items():
+            decay = l2 if ".W" in name else 0.0
+            right = before[name] - np.longdouble(lr) * (held[name] + np.longdouble(decay) * before[name])
+            size = np.abs(before[name]) + lr * np.abs(held[name])
+            assert (np.abs(p - right) <= 2 * np.finfo(p.dtype).eps * size).all(), name
+            np.testing.assert_array_equal(gradients[name], held[name])
+        check_padding(net)
+
+
+def check_padding(net: Sequential) -> None:
+    """What lies between the arrays is 0 and stays it."""
+    marked = net.storage.params.copy()
+    for name, view in net.storage.parameters.items():
+        start = (
+            view.__array_interface__["data"][0] - net.storage.params.__array_interface__["data"][0]
+        ) // view.itemsize
+        assert start % ALIGNMENT == 0, name
+        marked[start : start + view.size] = 0
+    assert not marked.any()
+
+
+PLACES = {
+    "boundary inside the first block": ([1000, 7], [5, BLOCK]),
+    "boundary inside the second block": ([BLOCK, 1000], [BLOCK, 1]),
+    "boundary at the edge of a block": ([BLOCK], [BLOCK + 3]),
+    "boundary at the edge of the last block": ([BLOCK, BLOCK], [9]),
+    "only decayed": ([2 * BLOCK + 1], []),
+    "only kept": ([], [2 * BLOCK + 1]),
+    "exactly one block": ([BLOCK - ALIGNMENT], [ALIGNMENT]),
+    "a single number": ([1], []),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("place", PLACES)
+def test_formula_over_several_blocks(place: str, dtype: str) -> None:
+    check_formula(network(PLACES[place][0], PLACES[place][1], dtype), lr=0.3, l2=0.05)
+
+
+sizes = st.lists(st.integers(1, 200), max_size=3)
+
+
+@pytest.mark.parametrize("block", [64, 128, 192])
+def test_formula_for_any_sizes(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_module, "BLOCK", block)
+
+    @settings(max_examples=100)
+    @given(sizes, sizes, st.sampled_from([1e-3, 0.1, 3.0]), st.sampled_from([0.0, 1e-4, 0.5]))
+    def check(decayed: list[int], kept: list[int], lr: float, l2: float) -> None:
+        net = network(decayed, kept, "float64")
+        assert net.storage.work.size <= block
+        check_formula(net, lr, l2, steps=1)
+
+    check()
+
+
+# --- wrong updates, each of which the formula must catch
+
+
+def decays_everything(sgd: SGD, net: Sequential) -> None:
+    net.storage.params[...] -= sgd.lr * (net.storage.grads + sgd.l2 * net.storage.params)
+
+
+def decays_nothing(sgd: SGD, net: Sequential) -> None:
+    net.storage.params[...] -= sgd.lr * net.storage.grads
+
+
+def decay_without_the_learning_rate(sgd: SGD, net: Sequential) -> None:
+    net.storage.params[: net.storage.decayed] *= 1 - sgd.l2
+    net.storage.params[...] -= sgd.lr * net.storage.grads
+
+
+def decay_after_the_step(sgd: SGD, net: Sequential) -> None:
+    net.storage.params[...] -= sgd.lr * net.storage.grads
+    net.storage.params[: net.storage.decayed] *= 1 - sgd.lr * sgd.l2
+
+
+def first_block_only(sgd: SGD, net: Sequential) -> None:
+    params, grads, work = (array[:64] for array in (net.storage.params, net.storage.grads, net.storage.work))
+    net.ops.sgd_update(params, grads, sgd.lr, sgd.l2, net.storage.decayed, work)
+
+
+def boundary_of_the_first_block(sgd: SGD, net: Sequential) -> None:
+    s = net.storage
+    for start in range(0, s.params.size, 64):
+        part = slice(start, start + 64)
+        net.ops.sgd_update(s.params[part], s.grads[part], sgd.lr, sgd.l2, min(64, s.decayed), s.work)
+
+
+def uphill(sgd: SGD, net: Sequential) -> None:
+    net.ops.sgd_update(net.storage.params, net.storage.grads, -sgd.lr, -sgd.l2, net.storage.decayed, net.storage.work)
+
+
+def padding_touched(sgd: SGD, net: Sequential) -> None:
+    sgd.step(net)
+    net.storage.params[-1] += 1e-3
+
+
+def gradient_overwritten(sgd: SGD, net: Sequential) -> None:
+    sgd.step(net)
+    net.storage.grads *= sgd.lr
+
+
+WRONG: list[Step] = [
+    decays_everything,
+    decays_nothing,
+    decay_without_the_learning_rate,
+    decay_after_the_step,
+    first_block_only,
+    boundary_of_the_first_block,
+    uphill,
+    padding_touched,
+    gradient_overwritten,
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda step: step.__name__)
+def test_wrong_update_is_caught(wrong: Step) -> None:
+    net = network([100, 30], [40, 80], "float64")
+    with pytest.raises(AssertionError):
+        check_formula(net, lr=0.3, l2=0.05, step=wrong)
+
+
+# --- in a network
+
+
+def test_l2_shrinks_weights_and_not_biases() -> None:
+    net = Sequential(Affine(3, b=standard_normal), Sigmoid(), Affine(2, b=standard_normal), SoftmaxCrossEntropy())
+    net.build((4,), dtype="float64")
+    net.storage.grads[...] = 0
+    before = net.storage.arrays()
+    SGD(0.5, l2=0.2).step(net)
+    for name, old in before.items():
+        np.testing.assert_allclose(net.storage.parameters[name], old * (0.9 if name.endswith("W") else 1.0), rtol=1e-15)
+
+
+def test_settings_may_change_between_steps() -> None:
+    net = network([5], [5], "float64")
+    sgd = SGD(0.1)
+    W, b, dW = net.storage.parameters["0.W0"], net.storage.parameters["0.b0"], net.storage.gradients["0.W0"]
+    old = W.copy()
+    sgd.lr, sgd.l2 = 0.2, 0.5
+    db, old_b = net.storage.gradients["0.b0"], b.copy()
+    assert repr(sgd) == "SGD(lr=0.2, l2=0.5)"
+    sgd.step(net)
+    np.testing.assert_allclose(W, old - 0.2 * (dW + 0.5 * old), rtol=1e-14)
+    np.testing.assert_allclose(b, old_b - 0.2 * db, rtol=1e-14)
+
+
+def test_numpy_numbers_do_not_promote() -> None:
+    net = network([5], [5], "float32")
+    sgd = SGD(np.float64(0.1), l2=np.float64(0.1))  # type: ignore[arg-type]
+    assert type(sgd.lr) is float and type(sgd.l2) is float
+    sgd.step(net)
+    assert net.storage.params.dtype == np.float32
+
+
+def test_one_weight_goes_to_the_minimum() -> None:
+    """L = (w - 3)^2 / 2, whose error shrinks by 1 - lr a step; with l2 the minimum moves to 3 / (1 + l2)."""
+    net = Sequential(Affine(1, W=zeros)).build((1,), dtype="float64")
+    W, dW, db = (net.storage.parameters["0.W"], net.storage.gradients["0.W"], net.storage.gradients["0.b"])
+    db[...] = 0
+    for l2 in (0.0, 0.5):
+        for _ in range(400):
+            dW[...] = W - 3
+            SGD(0.1, l2=l2).step(net)
+        assert W[0, 0] == pytest.approx(3 / (1 + l2), rel=1e-12)
+
+
+@pytest.mark.parametrize("lr", [0.0, -0.1, float("nan"), float("inf"), "0.1x", None, [0.1, 0.2], 1j])
+def test_bad_learning_rate(lr: Any) -> None:
+    with pytest.raises(ConfigurationError, match="learning rate") as caught:
+        SGD(lr)
+    assert caught.value.got == repr(lr)
+    assert caught.value.where == "SGD" and caught.value.fix == "SGD(lr=0.1)"
+    assert "> 0" in str(caught.value.expected)
+
+
+@pytest.mark.parametrize("l2", [-1e-9, float("nan"), float("-inf"), "much", None])
+def test_bad_weight_decay(l2: Any) -> None:
+    with pytest.raises(ConfigurationError, match="weight decay l2") as caught:
+        SGD(0.1, l2=l2)
+    assert caught.value.got == repr(l2)
+    assert ">= 0" in str(caught.value.expected)
+
+
+def test_optimizer_in_fit_lowers_the_loss() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 2))
+    t = (x[:, 0] > x[:, 1]).astype(int)
+    net = Sequential(Affine(2), SoftmaxCrossEntropy()).build((2,))
+    first = net.loss(x, t)
+    fit(net, SGD(0.5), (x, t), epochs=20, batch_size=10, progress=False)
+    assert net.loss(x, t) < first / 2
