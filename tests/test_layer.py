@@ -204,9 +204,9 @@ def test_a_failed_build_leaves_the_network_exactly_as_it_was() -> None:
     with pytest.raises(RuntimeError, match="not this shape") as caught:
         net.build((4,), dtype="float64", seed=9)
     assert caught.value.__notes__ == ["raised in build of layer 1.1: Refuses() for (6,)"]
+    inner[0].M = 5
     with pytest.raises(ConfigurationError):
         net.build((4,), seed=-1)
-    inner[0].M = 5
     inner[0].b_init = np.ones(7)  # fails when the values are drawn, after all layers were built
     with pytest.raises(ShapeError):
         net.build((4,))
