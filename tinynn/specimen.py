@@ -61,7 +61,7 @@ class Specimen:
 
     def output(self, xs: Sequence[np.ndarray]) -> np.ndarray:
         """The output of the training pass, on the host."""
-        return np.array(self.ops.to_host(self.layer.forward(*(self.ops.asarray(x) for x in xs))[0]))
+        return np.array(self.ops.to_host(self.layer.forward(*(self.ops.asarray(x.copy()) for x in xs))[0]))
 
     def run(self, xs: Sequence[np.ndarray], dy: Any, between: Callable[[], None] | None = None) -> Result:
         """Forward, `between`, backward. The inputs and dy must come out unchanged, and all shapes be as promised."""
@@ -103,7 +103,7 @@ class Specimen:
             self.close(f"{method} changed {name}, which is not its own", name, array, old, 0.0, OWN_MEMORY)
 
     def shaped(self, name: str, array: Any, expected: Shape) -> None:
-        got = None if array is None else np.shape(array)
+        got: Any = "None" if array is None else np.shape(array)
         if got != expected:
             self.fail(f"{name} has the wrong shape", name, None, expected, got, "compare with what build returned")
 
