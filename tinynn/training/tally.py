@@ -25,7 +25,7 @@ class Tally:
     def add(self, loss: Any, scores: Any, targets: Any) -> None:
         """One batch: its mean loss, the scores that the loss was given, and the targets."""
         n = len(scores)
-        self.total = self.total + loss * n
+        self.total = self.total + loss * self.xp.float64(n)  # times an int it would be rounded to float32 once more
         self.rows += n
         if self.net.final_loss is None or (labels := self.net.final_loss.labels(targets)) is None:
             return
