@@ -55,6 +55,9 @@ class Entry:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+# With AVX-512 processors that OpenBLAS does not know, such as some of AMD, it falls back on AVX2; this tells it better.
+AVX512 = {"OPENBLAS_CORETYPE": "SkylakeX"}
+
 CATALOGUE = {
     "tinynn": Entry("tinynn `fit`", "tinynn_fit", "tinynn"),
     "torch": Entry("PyTorch eager", "pytorch", "torch", ("SGD", "SGD(fused=True)")),
@@ -68,12 +71,8 @@ CATALOGUE = {
         ("gather by NumPy", "gather inside jit"),
         calibrated=False,
     ),
-    "tinynn_avx512": Entry(
-        "tinynn `fit`, OPENBLAS_CORETYPE=SkylakeX",
-        "tinynn_fit",
-        "tinynn",
-        environment={"OPENBLAS_CORETYPE": "SkylakeX"},
-    ),
+    "tinynn_avx512": Entry("tinynn `fit`, AVX-512 kernels", "tinynn_fit", "tinynn", environment=AVX512),
+    "numpy_avx512": Entry("bare NumPy, AVX-512 kernels", "bare_numpy", "numpy", environment=AVX512),
 }
 """By name, in the order in which they take turns."""
 
