@@ -16,6 +16,7 @@ Each also derives from the built-in exception that a caller would have guessed.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 __all__ = [
     "ConfigurationError",
@@ -50,6 +51,16 @@ class TinynnError(Exception):
         parts = {"where": where, "expected": expected, "got": got, "fix": fix}
         lines = [f"  {label + ':':<10}{part}" for label, part in parts.items() if part is not None]
         super().__init__("\n".join([what, *lines]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The constructors take keywords, which Exception would forget: errors come back from worker processes whole.
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[TinynnError], args: tuple[Any, ...]) -> TinynnError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class ConfigurationError(TinynnError, ValueError):
