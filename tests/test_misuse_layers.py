@@ -15,6 +15,7 @@ from tinynn import (
     GradientError,
     Layer,
     Loss,
+    ReLU,
     NotBuiltError,
     ShapeError,
     SoftmaxCrossEntropy,
@@ -63,6 +64,10 @@ def wrong_loss(**methods: Callable[..., Any]) -> Callable[[], Any]:
 
 def declare(*arguments: Any) -> Callable[[], Any]:
     return wrong(build=lambda self, shape: self.param(*arguments) or shape)
+
+
+def narrow() -> Layer:
+    return type("Mine", (Gain,), {"forward": lambda self, x: (x[:, :2], x)})()
 
 
 def squared(self: Any, scores: Any, targets: Any) -> Any:
@@ -123,6 +128,20 @@ CASES: dict[str, Case] = {
         "what build returns",
     ),
     "a list as output": (wrong(forward=lambda self, x: (x.tolist(), x)), ShapeError, HERE, "list", "correct forward"),
+    "another output shape, and the loss does not mind": (
+        lambda: net(ReLU(), narrow(), SoftmaxCrossEntropy()).forward(X, T % 2),
+        ShapeError,
+        HERE,
+        "(6, 2)",
+        "what build returns",
+    ),
+    "another output shape at the end": (
+        lambda: net(ReLU(), narrow()).forward(X),
+        ShapeError,
+        HERE,
+        "(6, 2)",
+        "what build returns",
+    ),
     "no cache": (wrong(forward=lambda self, x: x), ConfigurationError, HERE, "unpack", "return y, cache"),
     "no return": (wrong(forward=lambda self, x: None), ConfigurationError, HERE, "NoneType", "return y, cache"),
     "no cache, predicted": (
