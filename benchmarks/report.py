@@ -74,7 +74,7 @@ def markdown(result: dict[str, Any]) -> str:
         f"load average {machine['load_before']} before, {machine['load_after']} after; {result['date']}.",
         "",
         "| contender | threads | form | epoch, s | range, s | step, us | CPU time, s | tinynn / this | in pairs |",
-        "|---|---:|---:|---|---:|---:|---:|---:|---:|",
+        "|---|---:|---|---:|---|---:|---:|---:|---:|",
     ]
     for name, contender in sorted(result["contenders"].items(), key=lambda item: item[1]["median"]):
         ratio = result["ratios"].get(name, {})
