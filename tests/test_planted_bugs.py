@@ -61,7 +61,7 @@ TABLE = [
     Planted(activations.InputScaledInBackward, (0.5,), ((3,),), "x", "backward changed x"),
     Planted(activations.FlatViewThatIsACopy, (), ((3,),), "dx", "column-major"),
     Planted(activations.DyReadInMemoryOrder, (), ((3,),), "dx", "column-major"),
-    Planted(custom.AlwaysOtherNoise, (), ((3,),), "dx"),
+    Planted(custom.AlwaysOtherNoise, (), ((3,),), "y", says="another output"),
     Planted(activations.LostSign, (), ((3,),), "dx", "sign"),
     Planted(activations.ForgottenSquare, (), ((3,),), "dx"),
     Planted(activations.MaskFromDy, (), ((5,),), "dx"),

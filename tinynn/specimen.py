@@ -63,9 +63,16 @@ class Specimen:
         """The output of the training pass, on the host."""
         return np.array(self.ops.to_host(self.layer.forward(*(self.ops.asarray(x.copy()) for x in xs))[0]))
 
-    def run(self, xs: Sequence[np.ndarray], dy: Any, between: Callable[[], None] | None = None) -> Result:
-        """Forward, `between`, backward. The inputs and dy must come out unchanged, and all shapes be as promised."""
-        self.storage.grads[...] = np.nan
+    def run(
+        self, xs: Sequence[np.ndarray], dy: Any, between: Callable[[], None] | None = None, held: float = np.nan
+    ) -> Result:
+        """Forward, `between`, backward, over gradients that hold `held`.
+
+        Inputs, dy and parameters must come out unchanged, and all shapes be as promised.
+        """
+        self.storage.grads[...] = held
+        parameters = list(self.storage.parameters.values())
+        values_before = [np.array(self.ops.to_host(p)) for p in parameters]
         names, device = self.names(xs), [self.ops.asarray(x) for x in xs]
         before = [np.array(x) for x in xs]
         try:
@@ -73,6 +80,7 @@ class Specimen:
         except Exception as error:
             reraise(error, self.layer, "forward", xs[0])
         self.unchanged(device, before, names, "forward")
+        self.unchanged(parameters, values_before, list(self.storage.parameters), "forward")
         promised = self.layer._built().output
         self.shaped("y", y, promised if self.ends_in_loss else (len(xs[0]), *promised))
         y = np.array(self.ops.to_host(y))
@@ -86,6 +94,7 @@ class Specimen:
         except Exception as error:
             reraise(error, self.layer, "backward", dy)
         self.unchanged([*device, dy_device], [*before, dy_before], [*names, "dy"], "backward")
+        self.unchanged(parameters, values_before, list(self.storage.parameters), "backward")
         gradients: dict[str, np.ndarray] = {}
         for name, x, dx in zip(names, xs, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
             if x.dtype.kind == "f" and not (dx is None and name == "targets"):
