@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tinynn.data.files import make_folder, written_atomically
 from tinynn.errors import DataError
 
 __all__ = ["read", "write"]
@@ -37,25 +38,10 @@ def write(path: str | os.PathLike[str], arrays: dict[str, np.ndarray]) -> None:
 
     Errors: DataError with the path and the reason.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise DataError(
-            "the model could not be written",
-            path=path,
-            expected="a writable folder",
-            got=str(error),
-            fix="choose another path",
-        ) from error
+    contents: dict[str, Any] = dict(arrays)  # to type checkers, np.savez takes more than arrays by name
+    make_folder(Path(path).parent)
+    with written_atomically(path) as file:
+        np.savez(file, **contents)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
