@@ -124,11 +124,9 @@ def show(book: str, history: History, digits: dict[str, list[float]]) -> None:
     print("slope y-y^2" + "".join(f"{value:>8.1g}" for value in digits["slope"]))
     dead = [f"{d:g}" for d, share in zip(digits["digit"], digits["read_right"], strict=True) if share < 0.05]
     if dead:
-        print(
-            f"\nIt never reads {' or '.join(dead)}. That output is near 0 even for images of its own digit, where the"
-        )
-        print("sigmoid is flat: slope and gradients are near 0 too, and the output cannot learn its way back. Another")
-        print("seed may escape; smaller first weights do: --weights lecun.")
+        print(f"\nIt hardly ever reads {' or '.join(dead)}. That output is near 0 even for images of its own digit.")
+        print("There the sigmoid is flat: its slope y - y^2 is near 0, the gradients of its weights with it, and it")
+        print("cannot learn its way back. Another seed may escape; smaller first weights do: --weights lecun.")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -104,7 +104,7 @@ def test_a_history_without_epochs_is_refused(tmp_path: Path) -> None:
 
 
 def test_digits_are_the_images_under_their_titles(drawn: list[Any], tmp_path: Path) -> None:
-    titles = [f"{i} read as {i + 1}" for i in range(len(IMAGES))]
+    titles = [f"Ankle boot number {i}\nread as Sneaker" for i in range(len(IMAGES))]
     pictures.digits(IMAGES, tmp_path / "digits.png", titles, columns=3)
     (axes,) = drawn[0].axes
     for shown, image in zip(axes.images, IMAGES, strict=True):
