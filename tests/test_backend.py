@@ -151,18 +151,6 @@ def test_label_out_of_range_is_noticed(label: int) -> None:
     scores, labels = np.zeros((2, 3), np.float32), np.array([0, label])
     with pytest.raises(IndexError):
         ops.softmax_cross_entropy(scores, labels, np.empty((2, 3)))
-    with pytest.raises(IndexError):
-        ops.add_at_labels(scores, labels, 1.0)
-
-
-@given(draws, sizes, sizes)
-def test_add_at_labels(draw: Draw, n: int, classes: int) -> None:
-    x, labels = np.array(draw(n, classes)), draw.rng.integers(0, classes, n)
-    right = x.copy()
-    for row, label in enumerate(labels):
-        right[row, label] += draw.dtype.type(0.25)
-    assert ops.add_at_labels(x, labels, 0.25) is x
-    np.testing.assert_array_equal(x, right)
 
 
 @given(st.sampled_from(["float32", "uint8"]), shapes, st.lists(st.integers(0, 9), min_size=1, max_size=12), seeds)

@@ -149,17 +149,25 @@ class QuadraticCost(Loss):
         self.off = finite_number(off, "`off`", where="QuadraticCost", fix="QuadraticCost(off=0.01, on=0.99)")
         self.on = finite_number(on, "`on`", where="QuadraticCost", fix="QuadraticCost(off=0.01, on=0.99)")
 
+    def build(self, scores: Shape, targets: Shape | None = None) -> Shape:
+        self._rows: Array | None = None  # C x C numbers, made when the first labels come: rows do without
+        return super().build(scores, targets)
+
+    def rows_of(self, labels: Array, classes: int) -> Array:
+        """The target rows that the labels stand for; IndexError for a label out of range, where the device notices."""
+        xp, rows = self.xp, self._rows
+        if rows is None:
+            rows = self._rows = xp.where(xp.eye(classes, dtype=bool), self.on, self.off).astype(self.dtype)
+        return rows[labels.astype(xp.uint32)]  # uint32, lest a negative label count from the end
+
     def forward(self, scores: Array, targets: Array) -> tuple[Array, Array]:
-        diff = self.empty("diff", scores.shape)
         if self.has_labels(scores, targets):
-            self.xp.subtract(scores, self.off, out=diff)
             try:
-                self.ops.add_at_labels(diff, targets, self.off - self.on)
+                targets = self.rows_of(targets, scores.shape[1])
             except IndexError:
                 self.check_targets(self.ops.to_host(targets), scores.shape[1:])
                 raise
-        else:
-            self.xp.subtract(scores, targets, out=diff)
+        diff = self.xp.subtract(scores, targets, out=self.empty("diff", scores.shape))
         flat = diff.reshape(-1)
         return self.xp.dot(flat, flat) / self.dtype.type(2 * len(scores)), diff
 

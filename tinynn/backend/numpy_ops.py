@@ -26,3 +26,7 @@ class NumpyOps(Ops):
     def take(self, x: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
         # With mode="raise" NumPy gathers into a buffer of its own first; the caller has checked the rows.
         return x.take(rows, axis=0, out=out, mode="clip")
+
+    def matmul(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+        # The same call of the BLAS as np.matmul's, reached half a microsecond sooner.
+        return np.dot(a, b, out=out)

@@ -111,8 +111,11 @@ def check_finite(x: np.ndarray, dtype: np.dtype, name: str) -> None:
     if x.dtype.kind != "f":
         return
     for start in range(0, len(x), BLOCK):
-        with np.errstate(over="ignore"):
-            bad = np.argwhere(~np.isfinite(x[start : start + BLOCK].astype(dtype, copy=False)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            block = x[start : start + BLOCK].astype(dtype, copy=False)
+            if np.isfinite(block.sum()):  # a NaN or Inf reaches the sum, which takes a tenth of the time to look at
+                continue
+            bad = np.argwhere(~np.isfinite(block))
         if len(bad):
             row, *place = bad[0].tolist()
             raise DataError(
