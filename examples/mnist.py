@@ -7,8 +7,16 @@ from, show how well it reads:
 
 The heart of it is in two functions, `build` and `learn`. Two books teach the same with settings of their own:
 
---book nielsen   M. Nielsen, "Neural Networks and Deep Learning", chapter 1: 30 sigmoids, squared errors.
---book rashid    T. Rashid, "Make Your Own Neural Network": 100 sigmoids, no input or target quite 0.
+--book nielsen   M. Nielsen, "Neural Networks and Deep Learning", chapter 1: 30 sigmoids, squared errors, first weights
+                 from N(0, 1). Best epoch: 95.1 % in the median of 20 seeds, but 86 % for 2 of them (--seed 16), where
+                 an output dies and its digit is hardly ever read. With --hidden 100 most seeds stick like this: 13 of
+                 18, between 68 and 88 %; the others reach 96.4 to 96.7 % (--seed 1). --weights lecun, N(0, 1/n), is
+                 the cure: 96.0 % with 30, 97.9 % with 100. With --eta 20 the steps are too large: 85 %.
+--book rashid    T. Rashid, "Make Your Own Neural Network": 100 sigmoids, inputs from 0.01 to 1, targets 0.01 and 0.99.
+                 97.6 %. The book takes one image a step with eta 0.1; ten a step with eta 1 go nearly the same way,
+                 faster. The book has no biases; here they start at 0.
+
+All figures, seed by seed: benchmarks/MNIST.md
 """
 
 from __future__ import annotations

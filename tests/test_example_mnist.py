@@ -400,6 +400,17 @@ def test_a_quick_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (tmp_path / "new" / "MNIST.md").read_text() == mnist_accuracy.markdown(result)
 
 
+def test_one_setting_can_be_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracy = 0.999
+    monkeypatch.setattr(mnist_accuracy, "run", lambda arguments, seed: measured(seed, accuracy))
+    assert mnist_accuracy.main(["--out", str(tmp_path)]) == 1  # eta 20 should do worse than that
+    accuracy = 0.5
+    assert mnist_accuracy.main(["--out", str(tmp_path), "--only", "--book nielsen --eta 20"]) == 0
+    cases = json.loads((tmp_path / "mnist_accuracy.json").read_text())["cases"]
+    assert [case["arguments"] for case in cases] == [case.arguments for case in mnist_accuracy.CASES]
+    assert [case["arguments"] for case in cases if case["median"] < 0.6] == ["--book nielsen --eta 20"]
+
+
 def test_the_committed_figures_are_of_these_settings_and_meet_the_goals() -> None:
     folder = Path(mnist_accuracy.__file__).parent
     result = json.loads((folder / "mnist_accuracy.json").read_text())
