@@ -212,3 +212,11 @@ def test_assign_takes_all_or_nothing(change: Any, kind: type[Exception]) -> None
     with pytest.raises(kind, match=r"'(3\.b|4\.W)'"):
         net.storage.assign(arrays, where="here")
     np.testing.assert_array_equal(net.storage.params, before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_array_begins_a_cache_line(dtype: str) -> None:
+    net = Sequential(Affine(3), Affine(5), Affine(2)).build((7,), dtype=dtype)
+    storage = net.storage
+    for array in [*storage.parameters.values(), *storage.gradients.values(), storage.work]:
+        assert array.ctypes.data % 64 == 0

@@ -35,6 +35,10 @@ class Ops(ABC):
         """x as a NumPy array."""
 
     @abstractmethod
+    def zeros(self, size: int, dtype: Any) -> Array:
+        """A flat array of zeros whose first element begins a cache line."""
+
+    @abstractmethod
     def take(self, x: Array, rows: Array, out: Array) -> Array:
         """out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
 

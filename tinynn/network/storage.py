@@ -47,11 +47,11 @@ class Storage:
 
         offsets, size = layout([d.shape for _, _, d in trained])
         state_offsets, state_size = layout([d.shape for _, _, d in kept])
-        self.params = ops.asarray(np.zeros(size, dtype))
-        self.grads = ops.asarray(np.zeros(size, dtype))
-        self.state = ops.asarray(np.zeros(state_size, dtype))
+        self.params = ops.zeros(size, dtype)
+        self.grads = ops.zeros(size, dtype)
+        self.state = ops.zeros(state_size, dtype)
         self.decayed = next((o for o, (_, _, d) in zip(offsets, trained, strict=True) if not d.decay), size)
-        self.work = ops.asarray(np.empty(min(BLOCK, max(1, size)), dtype))
+        self.work = ops.zeros(min(BLOCK, max(1, size)), dtype)
 
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
