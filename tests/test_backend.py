@@ -161,6 +161,14 @@ def test_take(dtype: str, shape: tuple[int, ...], rows: list[int], seed: int) ->
     np.testing.assert_array_equal(out, np.array([x[row] for row in rows]))
 
 
+@given(dtypes, st.integers(0, 100))
+def test_zeros(dtype: str, size: int) -> None:
+    array = ops.zeros(size, dtype)
+    assert array.dtype == dtype
+    assert array.ctypes.data % 64 == 0
+    np.testing.assert_array_equal(array, np.zeros(size))
+
+
 @given(dtypes, sizes, st.integers(0, 40), st.integers(0, 40), st.sampled_from([0.0, 0.25]), seeds)
 def test_sgd_update(dtype: str, block: int, size: int, decayed: int, l2: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
