@@ -205,10 +205,12 @@ def test_settings_may_change_between_steps() -> None:
 
 def test_numpy_numbers_do_not_promote() -> None:
     net = network([5], [5], "float32")
-    sgd = SGD(np.float64(0.1), l2=np.float64(0.1))  # type: ignore[arg-type]
-    assert type(sgd.lr) is float and type(sgd.l2) is float
-    sgd.step(net)
-    assert net.storage.params.dtype == np.float32
+    sgd = SGD(np.float64(0.1), l2=np.float64(0.1))
+    for _ in range(2):
+        assert type(sgd.lr) is float and type(sgd.l2) is float
+        sgd.step(net)
+        assert net.storage.params.dtype == np.float32
+        sgd.lr, sgd.l2 = np.float64(0.2), np.float64(0.2)
 
 
 def test_one_weight_goes_to_the_minimum() -> None:
@@ -223,21 +225,27 @@ def test_one_weight_goes_to_the_minimum() -> None:
         assert W[0, 0] == pytest.approx(3 / (1 + l2), rel=1e-12)
 
 
-@pytest.mark.parametrize("lr", [0.0, -0.1, float("nan"), float("inf"), "0.1x", None, [0.1, 0.2], 1j])
+@pytest.mark.parametrize("lr", [0.0, -0.1, -5, float("nan"), float("inf"), "0.1x", None, [0.1, 0.2], 1j])
 def test_bad_learning_rate(lr: Any) -> None:
-    with pytest.raises(ConfigurationError, match="learning rate") as caught:
-        SGD(lr)
-    assert caught.value.got == repr(lr)
-    assert caught.value.where == "SGD" and caught.value.fix == "SGD(lr=0.1)"
-    assert "> 0" in str(caught.value.expected)
+    sgd = SGD(0.1)
+    for mistake in (lambda: SGD(lr), lambda: setattr(sgd, "lr", lr)):
+        with pytest.raises(ConfigurationError, match="learning rate") as caught:
+            mistake()
+        assert caught.value.got == repr(lr)
+        assert caught.value.where == "SGD" and caught.value.fix == "SGD(lr=0.1)"
+        assert "> 0" in str(caught.value.expected)
+    assert sgd.lr == 0.1
 
 
 @pytest.mark.parametrize("l2", [-1e-9, float("nan"), float("-inf"), "much", None])
 def test_bad_weight_decay(l2: Any) -> None:
-    with pytest.raises(ConfigurationError, match="weight decay l2") as caught:
-        SGD(0.1, l2=l2)
-    assert caught.value.got == repr(l2)
-    assert ">= 0" in str(caught.value.expected)
+    sgd = SGD(0.1, l2=0.2)
+    for mistake in (lambda: SGD(0.1, l2=l2), lambda: setattr(sgd, "l2", l2)):
+        with pytest.raises(ConfigurationError, match="weight decay l2") as caught:
+            mistake()
+        assert caught.value.got == repr(l2)
+        assert ">= 0" in str(caught.value.expected)
+    assert sgd.l2 == 0.2
 
 
 def test_optimizer_in_fit_lowers_the_loss() -> None:
