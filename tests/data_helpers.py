@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinynn.errors import DataError
+from tinynn.errors import DataError, TinynnError
 
 CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
 
@@ -29,6 +29,13 @@ def zipped(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
+def assert_complete(error: TinynnError) -> None:
+    """The error says all that a user needs: what was expected, what came, where, and what to do."""
+    for part in ("expected", "got", "where", "fix"):
+        value = getattr(error, part)
+        assert value is not None and str(value).strip(), f"no {part!r} in: {error}"
+
+
 def refused(
     call: Callable[[], object],
     path: Path,
@@ -38,7 +45,7 @@ def refused(
     offset: int | None = None,
     memory: int = 4 << 20,
 ) -> DataError:
-    """The DataError that `call` must raise: one that names the path and place, in no more than `memory` bytes."""
+    """The DataError that `call` must raise: one complete, with the path and place, in no more than `memory` bytes."""
     tracemalloc.start()
     try:
         with pytest.raises(DataError) as caught:
@@ -47,6 +54,7 @@ def refused(
     finally:
         tracemalloc.stop()
     error = caught.value
+    assert_complete(error)
     assert error.path is not None
     assert str(path) in str(error)
     assert says in str(error)

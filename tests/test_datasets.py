@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_helpers import idx_bytes, refused, zipped
+from data_helpers import assert_complete, idx_bytes, refused, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,8 +93,9 @@ def test_classes_are_checked(tmp_path: Path) -> None:
     small_set(tmp_path)
     refused(lambda: datasets.load(tmp_path, classes=9), tmp_path / TRAIN_LABELS, says="9 at index 9")
     assert len(datasets.load(tmp_path, classes=256).train.labels) == 12
-    with pytest.raises(ConfigurationError, match="1 to 256"):
+    with pytest.raises(ConfigurationError, match="1 to 256") as caught:
         datasets.load(tmp_path, classes=0)
+    assert_complete(caught.value)
 
 
 def put(name: str, array: Any) -> Callable[[Path], object]:
@@ -288,6 +289,7 @@ def test_all_places_are_listed_when_none_has_mnist(machine: Path) -> None:
     (machine / "home/data/MNIST/raw" / TEST_LABELS).unlink()
     with pytest.raises(DataError) as caught:
         datasets.mnist(download=False)
+    assert_complete(caught.value)
     message = str(caught.value)
     for place in (".cache/tinynn/mnist", "checkout/examples/data/mnist", "home/data/MNIST/raw", ".keras/datasets"):
         assert str(machine) in message
@@ -301,8 +303,9 @@ def test_a_user_without_home_is_told_what_to_do(machine: Path, monkeypatch: pyte
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", homeless)
-    with pytest.raises(DataError, match="TINYNN_DATA"):
+    with pytest.raises(DataError, match="TINYNN_DATA") as caught:
         datasets.mnist()
+    assert_complete(caught.value)
 
 
 # ---- Keras' archive
@@ -417,8 +420,9 @@ def test_a_damaged_archive_is_a_data_error(
         content[at % len(content)] = value
     path = tmp_path_factory.getbasetemp() / "damaged.npz"
     path.write_bytes(content[: len(content) - cut])
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as caught:
         keras_npz.read_keras_mnist(path)
+    assert_complete(caught.value)
 
 
 # ---- downloads, from mirrors that run in this process

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_helpers import assert_complete
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from tinynn import (
     ConfigurationError,
     DataError,
     History,
+    Layer,
     MissingExtraError,
     Sequential,
     ShapeError,
@@ -98,8 +100,9 @@ def test_without_accuracy_and_validation_there_is_one_curve(drawn: list[Any], tm
 
 
 def test_a_history_without_epochs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="at least one finished epoch"):
+    with pytest.raises(ConfigurationError, match="at least one finished epoch") as caught:
         pictures.learning_curve(History(), tmp_path / "curve.png")
+    assert_complete(caught.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -145,10 +148,18 @@ def test_ink_is_dark_on_light(tmp_path: Path) -> None:
     ],
 )
 def test_digits_refuses_what_it_cannot_draw(images: Any, titles: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ShapeError, match=message):
+    with pytest.raises(ShapeError, match=message) as caught:
         pictures.digits(images, tmp_path / "digits.png", titles)
-    with pytest.raises(ConfigurationError, match="columns"):
-        pictures.digits(IMAGES, tmp_path / "digits.png", columns=0)
+    assert_complete(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("columns", [0, -1, 2.5, "ten", None])
+def test_digits_refuses_an_impossible_number_of_columns(columns: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="columns") as caught:
+        pictures.digits(IMAGES, tmp_path / "digits.png", columns=columns)
+    assert_complete(caught.value)
+    assert caught.value.got == repr(columns)
     assert not list(tmp_path.iterdir())
 
 
@@ -193,8 +204,25 @@ def test_one_output_is_the_probability_of_class_1(drawn: list[Any], tmp_path: Pa
 
 def test_regions_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
     for x, labels in (([(1, 2, 3)], [0]), ([(1, 2)], [0, 1]), (np.zeros((0, 2)), [])):
-        with pytest.raises(ShapeError, match="points in the plane"):
+        with pytest.raises(ShapeError, match="points in the plane") as caught:
             pictures.regions(sides(), tmp_path / "r.png", x, labels)
+        assert_complete(caught.value)
+
+
+def test_regions_refuses_a_network_that_gives_no_probabilities(tmp_path: Path) -> None:
+    class Columns(Layer):
+        """y = x, one column for each feature."""
+
+        def build(self, shape: Any) -> Any:
+            return (*shape, 1)
+
+        def predict(self, x: Any) -> Any:
+            return x[..., None]
+
+    grid = Sequential(Columns()).build((2,))
+    with pytest.raises(ShapeError, match="row of probabilities") as caught:
+        pictures.regions(grid, tmp_path / "r.png", [(0, 0), (1, 1)], [0, 1])
+    assert_complete(caught.value)
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".PDF", b"%PDF")])
@@ -207,15 +235,17 @@ def test_the_suffix_decides_the_format(suffix: str, start: bytes, tmp_path: Path
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    for name in ("curve.xyz", "curve"):
-        with pytest.raises(ConfigurationError, match="unknown format"):
-            pictures.learning_curve(HISTORY, tmp_path / name)
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError):
-        pictures.learning_curve(HISTORY, tmp_path / "file" / "curve.png")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(DataError):
-        pictures.learning_curve(HISTORY, tmp_path / "folder.png")
+    for name, kind, says in (
+        ("curve.xyz", ConfigurationError, "unknown format"),
+        ("curve", ConfigurationError, "unknown format"),
+        ("file/curve.png", DataError, "a file has its name"),
+        ("folder.png", DataError, "it is a folder"),
+    ):
+        with pytest.raises(kind, match=says) as caught:
+            pictures.learning_curve(HISTORY, tmp_path / name)
+        assert_complete(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_helpers import refused
+from data_helpers import assert_complete, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +141,7 @@ def test_a_damaged_file_gives_a_digit_or_a_data_error(folder: Path, data: st.Dat
     except DataError as error:
         assert error.path == str(path)
         assert error.line is not None
+        assert_complete(error)
     else:
         assert image.shape == (28, 28)
         assert 0 <= label < 10
@@ -192,8 +193,9 @@ def test_classes_bound_the_labels(tmp_path: Path) -> None:
     assert read_text_digits(tmp_path, classes=256).labels.tolist() == [25]
     refused(lambda: read_text_digits(tmp_path, classes=25), tmp_path / "000000.txt", line=29, says="0 to 24")
     for classes in (0, 257, -1, 2.5, "ten"):
-        with pytest.raises(ConfigurationError, match="1 to 256"):
+        with pytest.raises(ConfigurationError, match="1 to 256") as caught:
             read_text_digits(tmp_path, classes=classes)  # pyright: ignore[reportArgumentType]
+        assert_complete(caught.value)
 
 
 BAD_INPUT: dict[str, tuple[Any, Any, str]] = {

@@ -82,13 +82,14 @@ def mnist(folder: str | os.PathLike[str] | None = None, *, download: bool = True
         try:
             found = _find_mnist(place)
         except DataError as error:
-            looked.append(f"{place} ({error.got or error.what})")
+            looked.append(f"{place} ({error.got})")
             continue
         return _load_mnist(found)
     if chosen or not download:
         raise DataError(
             "$TINYNN_DATA does not lead to MNIST" if chosen else "MNIST is in none of the usual places",
             path=chosen or None,
+            where="datasets.mnist",
             expected=f"the four files {', '.join(IDX_NAMES)}, plain or .gz, or {_KERAS_NAME}",
             got="; ".join(looked),
             fix=f"{'correct or unset' if chosen else 'set'} TINYNN_DATA, pass the folder, or use download=True",
@@ -122,7 +123,11 @@ def _home() -> Path:
         return Path.home()
     except RuntimeError as error:
         raise DataError(
-            "cannot look for MNIST: this user has no home folder", fix="pass folder=, or set TINYNN_DATA"
+            "cannot look for MNIST: this user has no home folder",
+            where="datasets.mnist",
+            expected="a home folder, in which the usual places are",
+            got=error,
+            fix="pass folder=, or set TINYNN_DATA",
         ) from error
 
 
@@ -170,6 +175,7 @@ def _load_idx(found: dict[str, Path], classes: int) -> Dataset:
             path=paths[2],
             expected=f"rows and columns {train.images.shape[1:]}, as in {paths[0]}",
             got=test.images.shape[1:],
+            fix="use the four files of one data set",
         )
     return Dataset(train, test)
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinynn.checks import positive_integer
 from tinynn.data.files import make_folder, written_atomically
 from tinynn.errors import ConfigurationError, MissingExtraError, ShapeError
 from tinynn.network import Network
@@ -106,9 +107,10 @@ def digits(
         )
     titles = [""] * len(images) if titles is None else [str(title) for title in titles]
     if len(titles) != len(images):
-        raise ShapeError("each image needs one title", where="digits", expected=len(images), got=len(titles))
-    if columns < 1:
-        raise ConfigurationError("columns cannot be used", where="digits", expected="an integer >= 1", got=columns)
+        raise ShapeError(
+            "each image needs one title", where="digits", expected=len(images), got=len(titles), fix="titles=None"
+        )
+    columns = positive_integer(columns, "columns", where="digits", fix="columns=10")
 
     n, height, width = images.shape
     columns = min(columns, n)
@@ -161,6 +163,7 @@ def regions(
             where="regions",
             expected="x (N, 2) and labels (N,), N >= 1",
             got=f"x {x.shape} and labels {labels.shape}",
+            fix="choose two features, x[:, :2], and pass one label for each row",
         )
     low, high = x.min(axis=0), x.max(axis=0)
     margin = 0.25 * np.maximum(high - low, 1e-9)
@@ -186,7 +189,13 @@ def class_colours(net: Network, across: np.ndarray, down: np.ndarray) -> np.ndar
     points = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
     p = net.ops.to_host(net.predict(points))
     if p.ndim != 2:
-        raise ShapeError("regions need a row of probabilities for each point", expected="(N, classes)", got=p.shape)
+        raise ShapeError(
+            "regions need a row of probabilities for each point",
+            where="regions",
+            expected="(N, classes)",
+            got=p.shape,
+            fix="draw a network that ends in a loss such as SoftmaxCrossEntropy()",
+        )
     if p.shape[1] == 1:
         p = np.hstack([1 - p, p])
     second, first = np.sort(p, axis=1)[:, -2:].T

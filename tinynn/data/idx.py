@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinynn.data.files import ByteSource, byte_source, open_regular, written_atomically
+from tinynn.data.byte_source import ByteSource, byte_source
+from tinynn.data.files import open_regular, written_atomically
 from tinynn.errors import DataError
 
 __all__ = ["read_idx", "write_idx"]
@@ -32,6 +33,7 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 _TYPE_NAMES = ", ".join(f"0x{code:02X} {np.dtype(kind).name}" for code, kind in _TYPES.items())
 # The format's byte could say 255; NumPy ends at 64.
 _MAX_DIMENSIONS = 64
+_DAMAGED = "fetch or write the file again: its header is damaged"
 
 
 def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 2 << 30) -> NDArray[Any]:
@@ -67,7 +69,13 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     try:
         array = np.asarray(array)
     except ValueError as error:
-        raise DataError("cannot write as IDX: rows of different lengths make no array", path=path) from error
+        raise DataError(
+            "cannot write as IDX: rows of different lengths make no array",
+            path=path,
+            expected="an array, or rows of one length",
+            got=error,
+            fix="bring the rows to one length",
+        ) from error
     kind = f">{array.dtype.kind}{array.dtype.itemsize}"
     codes = [code for code, known in _TYPES.items() if known == kind]
     if not codes:
@@ -84,7 +92,7 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
             path=path,
             expected=f"1 to {_MAX_DIMENSIONS} dimensions below 2**32",
             got=f"shape {array.shape}",
-            fix="reshape it",
+            fix="reshape it, or write it in parts",
         )
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, codes[0], array.ndim, *array.shape)
     elements = np.ascontiguousarray(array, dtype=kind).reshape(-1).view(np.uint8).data
@@ -112,7 +120,12 @@ def _read_header(source: ByteSource) -> tuple[np.dtype[Any], tuple[int, ...]]:
         )
     if code not in _TYPES:
         raise DataError(
-            "unknown element type", path=source.path, offset=2, expected=f"one of {_TYPE_NAMES}", got=f"0x{code:02X}"
+            "unknown element type",
+            path=source.path,
+            offset=2,
+            expected=f"one of {_TYPE_NAMES}",
+            got=f"0x{code:02X}",
+            fix=_DAMAGED,
         )
     if not 1 <= dimensions <= _MAX_DIMENSIONS:
         raise DataError(
@@ -121,6 +134,7 @@ def _read_header(source: ByteSource) -> tuple[np.dtype[Any], tuple[int, ...]]:
             offset=3,
             expected=f"1 to {_MAX_DIMENSIONS}",
             got=dimensions,
+            fix=_DAMAGED,
         )
     shape = struct.unpack(f">{dimensions}I", source.take(4 * dimensions, "the dimensions"))
     dtype = np.dtype(_TYPES[code])
@@ -132,5 +146,6 @@ def _read_header(source: ByteSource) -> tuple[np.dtype[Any], tuple[int, ...]]:
             offset=4,
             expected=f"at most {sys.maxsize} bytes",
             got=f"{dtype.name} of shape {shape}",
+            fix=_DAMAGED,
         )
     return dtype, shape

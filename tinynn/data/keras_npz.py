@@ -17,7 +17,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tinynn.data.files import ByteSource, open_regular, plural
+from tinynn.data.byte_source import ByteSource
+from tinynn.data.files import open_regular, plural
 from tinynn.errors import DataError
 
 __all__ = ["read_keras_mnist"]
@@ -28,6 +29,7 @@ _MAX_FILE_BYTES = 16 << 20
 _MAX_ARRAY_BYTES = 64 << 20
 # The others (bz2, lzma) cannot be unpacked with a bound on the memory.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_FIX = "delete the file, or fetch Keras' mnist.npz again"
 
 
 def read_keras_mnist(path: str | os.PathLike[str]) -> dict[str, NDArray[np.uint8]]:
@@ -43,7 +45,8 @@ def read_keras_mnist(path: str | os.PathLike[str]) -> dict[str, NDArray[np.uint8
                 "the file is too large for Keras' MNIST",
                 path=path,
                 expected=f"at most {plural(_MAX_FILE_BYTES, 'byte')}",
-                got=f"{size:,}",
+                got=plural(size, "byte"),
+                fix=_FIX,
             )
         try:
             with zipfile.ZipFile(file) as archive:
@@ -56,7 +59,7 @@ def read_keras_mnist(path: str | os.PathLike[str]) -> dict[str, NDArray[np.uint8
                 path=path,
                 expected="Keras' mnist.npz",
                 got=f"{type(error).__name__}: {error}",
-                fix="delete the file, or fetch it again",
+                fix=_FIX,
             ) from error
 
 
@@ -67,15 +70,25 @@ def _read_array(archive: zipfile.ZipFile, path: Path, name: str, shape: tuple[in
             f"the archive lacks {name}",
             path=path,
             expected=", ".join(_SHAPES),
-            got=plural(len(archive.namelist()), "file"),
+            got=plural(len(archive.namelist()), "other file"),
+            fix=_FIX,
         )
-    if archive.getinfo(member).compress_type not in _METHODS:
-        raise DataError(f"{name} is compressed by an unusual method", path=path, expected="deflate, or none")
+    method = archive.getinfo(member).compress_type
+    if method not in _METHODS:
+        raise DataError(
+            f"{name} is compressed by an unusual method",
+            path=path,
+            expected=f"deflate (method {zipfile.ZIP_DEFLATED}), or none ({zipfile.ZIP_STORED})",
+            got=f"method {method}",
+            fix="write the archive again with numpy.savez_compressed",
+        )
     with archive.open(member) as stream:
         version = npy.read_magic(stream)
         # Later versions are for headers above 64 KiB, which NumPy would read whole whatever they promise.
         if version != (1, 0):
-            raise DataError(f"{name} has another version of NumPy's format", path=path, expected=(1, 0), got=version)
+            raise DataError(
+                f"{name} has another version of NumPy's format", path=path, expected=(1, 0), got=version, fix=_FIX
+            )
         header = npy.read_array_header_1_0(stream)
         if header != (shape, False, np.dtype(np.uint8)):
             order = "Fortran" if header[1] else "C"
@@ -84,6 +97,7 @@ def _read_array(archive: zipfile.ZipFile, path: Path, name: str, shape: tuple[in
                 path=path,
                 expected=f"uint8 of shape {shape} in C order",
                 got=f"{header[2]} of shape {header[0]} in {order} order",
+                fix=f"{_FIX}; data sets of other shapes load from IDX files: datasets.load(folder)",
             )
         source = ByteSource(path, stream, size=None, max_bytes=_MAX_ARRAY_BYTES)
         body = source.take(math.prod(shape), name)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from tinynn.data.files import byte_source, list_folder, make_folder, written_atomically
+from tinynn.data.byte_source import byte_source
+from tinynn.data.files import list_folder, make_folder, written_atomically
 from tinynn.errors import DataError, MissingExtraError
 
 __all__ = ["IDX_NAMES", "download_mnist", "find_idx_files"]
@@ -107,11 +108,17 @@ def _download(name: str, path: Path, fetch: Callable[..., object]) -> None:
                 try:
                     fetch(url, _Capped(file, size + _OVERHEAD), None)
                 except (OSError, ValueError) as error:  # requests derives its errors from OSError
-                    raise DataError("the download failed", path=path, got=error) from error
+                    raise DataError(
+                        "the download failed",
+                        path=path,
+                        expected=f"{name}.gz from {mirror}",
+                        got=f"{type(error).__name__}: {error}",
+                        fix="check the connection",
+                    ) from error
                 _verify(name, path, file)
             return
         except DataError as error:
-            failures.append(f"{url}: {error.what}" + (f" ({error.got})" if error.got else ""))
+            failures.append(f"{url}: {error.what} ({error.got})")
     raise DataError(
         f"cannot download {name}",
         path=path,
@@ -128,4 +135,10 @@ def _verify(name: str, path: Path, file: IO[bytes]) -> None:
         source.finish()
     got = hashlib.sha256(content).hexdigest()
     if got != expected:
-        raise DataError("the content is not that of MNIST", path=path, expected=f"SHA-256 {expected}", got=got)
+        raise DataError(
+            "the content is not that of MNIST",
+            path=path,
+            expected=f"SHA-256 {expected}",
+            got=f"SHA-256 {got}",
+            fix="fetch the file from another place",
+        )

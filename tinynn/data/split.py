@@ -33,7 +33,11 @@ def check_classes(classes: int) -> None:
         usable = False
     if not usable:
         raise ConfigurationError(
-            "classes cannot be used", expected="an integer from 1 to 256: labels are bytes", got=repr(classes)
+            "classes cannot be used",
+            where="classes",
+            expected="an integer from 1 to 256: labels are bytes",
+            got=repr(classes),
+            fix="pass the number of classes that the data has: classes=10",
         )
 
 

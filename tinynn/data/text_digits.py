@@ -45,15 +45,23 @@ def read_text_digit(path: str | os.PathLike[str], *, classes: int = 10) -> tuple
             line=len(lines) + 1,
             expected=_FORMAT,
             got=plural(len(lines), "line"),
+            fix="add what is missing, or write the digit again",
         )
     last, *more = lines[_SIDE:]
     label = _VALUES.get(last.removesuffix("\t"), 256)
     if label >= classes:
         allowed = f"an integer from 0 to {classes - 1}"
-        raise DataError("bad label", path=path, line=_SIDE + 1, expected=allowed, got=_shown(last))
+        fix = "write the class there, or pass the number of classes that the data has"
+        raise DataError("bad label", path=path, line=_SIDE + 1, expected=allowed, got=_shown(last), fix=fix)
     if more:
-        unread = _shown(more[0])
-        raise DataError("the file goes on after the label", path=path, line=_SIDE + 2, expected=_FORMAT, got=unread)
+        raise DataError(
+            "the file goes on after the label",
+            path=path,
+            line=_SIDE + 2,
+            expected=_FORMAT,
+            got=_shown(more[0]),
+            fix="remove what follows the label, and put each digit in a file of its own",
+        )
     return np.array(rows, dtype=np.uint8), label
 
 
@@ -67,7 +75,13 @@ def read_text_digits(folder: str | os.PathLike[str], *, classes: int = 10) -> Sp
     files, _ = list_folder(folder)
     names = [name for name in files if name.lower().endswith(".txt") and not name.startswith(".")]
     if not names:
-        raise DataError("the folder holds no text digits", path=folder, expected="files whose names end with .txt")
+        raise DataError(
+            "the folder holds no text digits",
+            path=folder,
+            expected="files whose names end with .txt",
+            got=f"none among {plural(len(files), 'file')}",
+            fix="pass the folder that holds the digits",
+        )
     digits = [read_text_digit(folder / name, classes=classes) for name in sorted(names, key=_natural)]
     images, labels = zip(*digits, strict=True)
     return Split(np.stack(images), np.array(labels, dtype=np.uint8))
@@ -95,6 +109,7 @@ def write_text_digits(
             path=folder,
             expected=f"images (N, {_SIDE}, {_SIDE}) and labels (N,) with N > 0",
             got=f"images {images.shape} and labels {labels.shape}",
+            fix="images.reshape(-1, 28, 28), and one label for each image",
         )
     # Six places even for a few digits, so that a larger set written later gets the same names.
     paths = [folder / f"{number:06}.txt" for number in range(len(images))]
@@ -104,6 +119,7 @@ def write_text_digits(
         raise DataError(
             "cannot write the digits: a file of that name is already there",
             path=folder / min(there),
+            expected="no file of the names that will be written",
             got=plural(len(there), "such file"),
             fix="use an empty folder, or pass overwrite=True",
         )
@@ -149,7 +165,12 @@ def _read_row(path: Path, number: int, line: str) -> list[int]:
     cells = line.removesuffix("\t").split("\t") if line else []
     if len(cells) != _SIDE:
         raise DataError(
-            "wrong number of gray values", path=path, line=number, expected=f"{_SIDE} separated by tabs", got=len(cells)
+            "wrong number of gray values",
+            path=path,
+            line=number,
+            expected=f"{_SIDE} separated by tabs",
+            got=len(cells),
+            fix="correct the line, or write the digit again",
         )
     try:
         return [_VALUES[cell] for cell in cells]
@@ -161,6 +182,7 @@ def _read_row(path: Path, number: int, line: str) -> list[int]:
             line=number,
             expected="an integer from 0 to 255",
             got=f"{_shown(cell)} in column {cells.index(cell) + 1}",
+            fix="correct the value, or write the digit again",
         ) from None
 
 
@@ -168,7 +190,13 @@ def _integers(folder: Path, name: str, values: ArrayLike, limit: int) -> NDArray
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise DataError(f"cannot write the digits: {name} of different lengths make no array", path=folder) from error
+        raise DataError(
+            f"cannot write the digits: {name} of different lengths make no array",
+            path=folder,
+            expected=f"{name} of one shape",
+            got=error,
+            fix=f"bring the {name} to one shape",
+        ) from error
     low, high = (array.min(), array.max()) if array.dtype.kind in "iu" and array.size else (0, 0)
     if array.dtype.kind not in "iu" or low < 0 or high >= limit:
         raise DataError(
