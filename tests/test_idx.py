@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinynn.data import read_idx, write_idx
+from tinynn.data.files import written_atomically
 from tinynn.errors import DataError
 
 SMALL = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -336,6 +337,16 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(
     assert refused(lambda: write_idx(path, SMALL + 1), path).got == "No space left on device"
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_mistake_of_the_writer_is_not_called_one_of_the_file(tmp_path: Path) -> None:
+    write_idx(tmp_path / "a", SMALL)
+    with pytest.raises(ValueError, match="bad title") as caught, written_atomically(tmp_path / "a") as file:
+        file.write(b"half")
+        raise ValueError("bad title")
+    assert not isinstance(caught.value, DataError)
+    assert np.array_equal(read_idx(tmp_path / "a"), SMALL)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permission bits are those of POSIX")

@@ -27,6 +27,12 @@ _REASONS: tuple[tuple[type[Exception], str, str, str], ...] = (
         "a path that exists",
         "check the path, and the folder that a relative path starts from",
     ),
+    (
+        FileExistsError,
+        "a file has its name",
+        "a folder, or nothing yet, at this path",
+        "use another path, or move the file away",
+    ),
     (IsADirectoryError, "it is a folder", "a file", "name a file inside the folder"),
     (
         NotADirectoryError,
@@ -55,15 +61,20 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _os_problem(path: Path, error: OSError | ValueError, action: str) -> DataError:
-    reason, expected, fix = next(row for kind, *row in _REASONS if isinstance(error, kind))
-    return DataError(
-        f"cannot {action}: {reason}",
-        path=path,
-        expected=expected.format(action=action),
-        got=getattr(error, "strerror", None) or str(error) or type(error).__name__,
-        fix=fix,
-    )
+@contextmanager
+def _told(path: Path, action: str, kinds: tuple[type[Exception], ...] = (OSError, ValueError)) -> Iterator[None]:
+    """What the operating system refuses, told as a DataError; ValueError is a path with a null character in it."""
+    try:
+        yield
+    except kinds as error:
+        reason, expected, fix = next(row for kind, *row in _REASONS if isinstance(error, kind))
+        raise DataError(
+            f"cannot {action}: {reason}",
+            path=path,
+            expected=expected.format(action=action),
+            got=getattr(error, "strerror", None) or str(error) or type(error).__name__,
+            fix=fix,
+        ) from error
 
 
 @contextmanager
@@ -74,28 +85,20 @@ def open_regular(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     permitted, or when reading it fails inside the block.
     """
     path = Path(path)
-    try:
+    with _told(path, "read the file"):
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
-            raise DataError(
-                "cannot read the file: it is a device, a pipe or a socket",
-                path=path,
-                expected="a regular file",
-                got="a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device",
-                fix="copy the data into a file, and read that",
-            )
-        file = path.open("rb")
-    except DataError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise _os_problem(path, error, "read the file") from error
-    with file:
-        try:
-            yield file
-        except OSError as error:
-            raise _os_problem(path, error, "read the file") from error
+    if not stat.S_ISREG(mode):
+        raise DataError(
+            "cannot read the file: it is a device, a pipe or a socket",
+            path=path,
+            expected="a regular file",
+            got="a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device",
+            fix="copy the data into a file, and read that",
+        )
+    with _told(path, "read the file", (OSError,)), path.open("rb") as file:
+        yield file
 
 
 @contextmanager
@@ -111,13 +114,12 @@ def written_atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     # private to the user: the result shall have the permissions of any new file.
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        with temporary.open("x+b") as file:
+        with _told(path, "write the file"):
+            file = temporary.open("x+b")
+        with _told(path, "write the file", (OSError,)), file:
             yield file
-        temporary.replace(path)
-    except DataError:
-        raise
-    except (OSError, ValueError) as error:
-        raise _os_problem(path, error, "write the file") from error
+        with _told(path, "write the file"):
+            temporary.replace(path)
     finally:
         with suppress(OSError, ValueError):
             temporary.unlink(missing_ok=True)
@@ -129,11 +131,8 @@ def list_folder(folder: str | os.PathLike[str]) -> tuple[set[str], set[str]]:
     Errors: DataError when it is missing, not a folder, or not permitted.
     """
     folder = Path(folder)
-    try:
-        with os.scandir(folder) as entries:
-            is_folder = {entry.name: _is_folder(entry) for entry in entries}
-    except (OSError, ValueError) as error:
-        raise _os_problem(folder, error, "list the folder") from error
+    with _told(folder, "list the folder"), os.scandir(folder) as entries:
+        is_folder = {entry.name: _is_folder(entry) for entry in entries}
     folders = {name for name, yes in is_folder.items() if yes}
     return is_folder.keys() - folders, folders
 
@@ -149,15 +148,5 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def make_folder(folder: str | os.PathLike[str]) -> None:
     """Make a folder, with its parents, unless it is there. Errors: DataError when that cannot be done."""
     folder = Path(folder)
-    try:
+    with _told(folder, "make the folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise DataError(
-            "cannot make the folder: a file has its name",
-            path=folder,
-            expected="a folder, or nothing yet, at this path",
-            got=error.strerror,
-            fix="use another path, or move the file away",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise _os_problem(folder, error, "make the folder") from error
