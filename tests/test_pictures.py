@@ -249,6 +249,20 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "says"),
+    [
+        (np.array([0.0, 1.0]), None, "astype"),
+        (np.array([0, -1]), None, "counted from 0"),
+        (np.array([0, 1]), ["a"], "for all classes"),
+    ],
+)
+def test_regions_need_classes_and_their_names(labels: np.ndarray, names: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        pictures.regions(sides(), tmp_path / "r.png", np.eye(2), labels, names=names)
+    assert_complete(caught.value)
+
+
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"tinynn-xp\[plot\]"):

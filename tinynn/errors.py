@@ -131,5 +131,8 @@ class MissingExtraError(TinynnError, ImportError):
         self.extra = extra
         super().__init__(
             f"{purpose} needs the package {package}, which is not installed",
+            where=f"import {package}",
+            expected=f"the extra {extra!r}, which brings it",
+            got="an environment without it",
             fix=f'pip install "tinynn-xp[{extra}]"',
         )

@@ -1,9 +1,7 @@
 """Pictures: how training went, what digits look like, where a classifier decides what.
 
 Each function draws with matplotlib (the extra `plot`), writes one file, whose format is that of its suffix (.png, .svg,
-.pdf), and returns its path. They keep no state, and touch none of matplotlib's.
-
-Colours: Okabe and Ito, "Color Universal Design", 2008, which colour-blind readers can tell apart.
+.pdf), and returns its path.
 """
 
 from __future__ import annotations
@@ -17,21 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinynn.app.figure import BLUE, COLOURS, GRAY, MARKERS, VERMILION, new_figure, tidy, write
 from tinynn.checks import positive_integer
-from tinynn.data.files import make_folder, written_atomically
-from tinynn.errors import ConfigurationError, MissingExtraError, ShapeError
+from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.network import Network
 from tinynn.training import History
 
 __all__ = ["digits", "learning_curve", "regions"]
 
-BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW = COLOURS = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7"),
-    *("#56B4E9", "#D55E00", "#F0E442"),
-)
-MARKERS = "osD^vP"  # beside the colour, a shape: six of them, so that they and seven colours make 42 pairs
-GRAY = "#555555"
-DPI = 150
 GRID = 300  # points a side at which a classifier is asked
 PICTURES = 1000  # more in one file are no longer to be seen, and would take memory without bound
 
@@ -154,7 +145,7 @@ def regions(
     Shapes: x (N, 2), labels (N,) of classes. `extent`: (left, right, bottom, top), by default the points with a margin.
     `names`: of the classes, for the legend.
 
-    Errors: ShapeError, MissingExtraError, DataError when the file cannot be written.
+    Errors: ShapeError, ConfigurationError, MissingExtraError, DataError when the file cannot be written.
     """
     x, labels = np.asarray(x), np.asarray(labels)
     if x.ndim != 2 or x.shape[1] != 2 or labels.shape != x.shape[:1] or not len(x):
@@ -164,6 +155,15 @@ def regions(
             expected="x (N, 2) and labels (N,), N >= 1",
             got=f"x {x.shape} and labels {labels.shape}",
             fix="choose two features, x[:, :2], and pass one label for each row",
+        )
+    classes = int(labels.max()) + 1 if labels.dtype.kind in "iu" and labels.min() >= 0 else 0
+    if not classes or (names is not None and len(names) < classes):
+        raise ConfigurationError(
+            "a class without a name" if classes else "these labels are no classes",
+            where="regions",
+            expected=f"{classes} names, one for each class" if classes else "integers from 0 on",
+            got=repr(names) if classes else f"{labels.dtype}, such as {labels[labels.argmin()]}",
+            fix="names=[...] for all classes, or leave it out" if classes else "labels.astype(int), counted from 0",
         )
     low, high = x.min(axis=0), x.max(axis=0)
     margin = 0.25 * np.maximum(high - low, 1e-9)
@@ -204,45 +204,6 @@ def class_colours(net: Network, across: np.ndarray, down: np.ndarray) -> np.ndar
     colour = colours[p.argmax(axis=1) % len(COLOURS)]
     # Never the full colour, so that the points stand out.
     return (1 - 0.55 * lead * (1 - colour)).reshape(len(down), len(across), 3)
-
-
-def new_figure(width: float, height: float, title: str | None, layout: Any = "constrained") -> Any:
-    """A figure of this size in inches, of its own: pyplot, which keeps a list of figures, is not asked."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", extra="plot", purpose="drawing a picture") from error
-    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
-    if title:
-        figure.suptitle(title, fontsize=12)
-    return figure
-
-
-def tidy(axes: Any, x: str, y: str) -> None:
-    """Names the axes and takes away the lines that say nothing."""
-    axes.set_xlabel(x, fontsize=11)
-    axes.set_ylabel(y, fontsize=11)
-    axes.tick_params(labelsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-
-
-def write(figure: Any, path: str | os.PathLike[str]) -> Path:
-    """Writes the figure, whole or not at all, into a folder that is made if need be."""
-    path = Path(path)
-    kind, kinds = path.suffix[1:].lower(), figure.canvas.get_supported_filetypes()
-    if kind not in kinds:
-        raise ConfigurationError(
-            "a picture of unknown format",
-            where=str(path),
-            expected=", ".join(f".{known}" for known in sorted(kinds)),
-            got=path.suffix or "no suffix",
-            fix=f"{path.stem}.png",
-        )
-    make_folder(path.parent)
-    with written_atomically(path) as file:
-        figure.savefig(file, format=kind)
-    return path
 
 
 def percent(shares: list[float]) -> list[float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynn.data.files import make_folder, written_atomically
+from tinynn.data.files import make_folder, open_regular, written_atomically
 from tinynn.errors import DataError
 
 __all__ = ["read", "write"]
@@ -51,12 +51,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """
     try:
         # Opened here and not by np.load, which leaves the file open when it is no archive.
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             if not zipfile.is_zipfile(file):
                 raise ValueError("a file that is no zip archive, or the beginning of one")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
+    except DataError:
+        raise
     except DAMAGE as error:
         raise DataError(
             "the model could not be read",

@@ -1,0 +1,64 @@
+"""What every picture needs: a figure, its colours, and a file. matplotlib is asked for nothing outside this module.
+
+The figures keep no state, and touch none of matplotlib's.
+
+Colours: Okabe and Ito, "Color Universal Design", 2008, which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tinynn.data.files import make_folder, written_atomically
+from tinynn.errors import ConfigurationError, MissingExtraError
+
+__all__ = ["BLUE", "COLOURS", "GRAY", "MARKERS", "VERMILION", "new_figure", "tidy", "write"]
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW = COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7"),
+    *("#56B4E9", "#D55E00", "#F0E442"),
+)
+MARKERS = "osD^vP"  # beside the colour, a shape: six of them, so that they and seven colours make 42 pairs
+GRAY = "#555555"
+DPI = 150
+
+
+def new_figure(width: float, height: float, title: str | None, layout: Any = "constrained") -> Any:
+    """A figure of this size in inches, of its own: pyplot, which keeps a list of figures, is not asked."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", extra="plot", purpose="drawing a picture") from error
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def tidy(axes: Any, x: str, y: str) -> None:
+    """Names the axes and takes away the lines that say nothing."""
+    axes.set_xlabel(x, fontsize=11)
+    axes.set_ylabel(y, fontsize=11)
+    axes.tick_params(labelsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+
+
+def write(figure: Any, path: str | os.PathLike[str]) -> Path:
+    """Writes the figure, whole or not at all, into a folder that is made if need be."""
+    path = Path(path)
+    kind, kinds = path.suffix[1:].lower(), figure.canvas.get_supported_filetypes()
+    if kind not in kinds:
+        raise ConfigurationError(
+            "a picture of unknown format",
+            where=str(path),
+            expected=", ".join(f".{known}" for known in sorted(kinds)),
+            got=path.suffix or "no suffix",
+            fix=f"{path.stem}.png",
+        )
+    make_folder(path.parent)
+    with written_atomically(path) as file:
+        figure.savefig(file, format=kind)
+    return path
