@@ -30,9 +30,11 @@ def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array
             got=", ".join(str(np.shape(x)) for x in xs) or "nothing",
             fix="net.forward(x, targets) trains, net.predict(x) infers",
         )
-    received = [as_input(net, x, shape) for x, shape in zip(xs, shapes, strict=False)]
+    received = [x if is_ready(x, net, shape) else as_input(net, x, shape) for x, shape in zip(xs, shapes, strict=False)]
     if targets:
-        received.append(as_array(net, xs[-1], "the targets are", "one target for each row of x"))
+        t = xs[-1]
+        is_array = type(t) is net.xp.ndarray
+        received.append(t if is_array else as_array(net, t, "the targets are", "one target for each row of x"))
         if received[-1].ndim == 0 or len(received[0]) != len(received[-1]):
             raise ShapeError(
                 "inputs and targets differ in number",
@@ -42,6 +44,11 @@ def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array
                 fix="give x and targets the same length",
             )
     return tuple(received)
+
+
+def is_ready(x: Any, net: Any, shape: Shape) -> bool:
+    """Whether x can be taken as it is, like every batch of a training run."""
+    return type(x) is net.xp.ndarray and x.dtype is net.dtype and x.shape[1:] == shape and x.ndim > len(shape)
 
 
 def as_input(net: Any, x: Any, shape: Shape) -> Array:

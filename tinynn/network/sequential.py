@@ -44,6 +44,7 @@ class Sequential(Network):
     def wire(self, shape: Shape, *targets: Shape) -> Shape:
         last = self.layers[-1]
         self.final_loss = last if isinstance(last, Loss) else None
+        self.chain = self.layers if self.final_loss is None else self.layers[:-1]
         if len(targets) > (self.final_loss is not None):
             raise ShapeError(
                 "a chain of layers has one input",
@@ -83,28 +84,28 @@ class Sequential(Network):
 
     def run_forward(self, xs: tuple[Array, ...]) -> tuple[Array, list[Any], Array]:
         x, *targets = xs
-        y = scores = x
-        caches: list[Any] = []
+        y, caches = x, []
         try:
-            for layer in self.layers:
-                scores = y
-                y, cache = layer.forward(y, *targets) if layer is self.final_loss else layer.forward(y)
+            for layer in self.chain:
+                y, cache = layer.forward(y)
                 caches.append(cache)
-            if self.final_loss is None:
-                scores = y
-            if scores.shape != (len(x), *self.scores_shape):
+            if y.shape != (len(x), *self.scores_shape):
                 raise BrokenPromise
+            if self.final_loss is None:
+                return y, caches, y
+            loss, cache = self.final_loss.forward(y, *targets)
         except Exception as error:
-            explain_forward(error, self.layers, len(caches), x, scores, "forward")
-        return y, caches, scores
+            explain_forward(error, self.layers, len(caches), x, y, "forward")
+        caches.append(cache)
+        return loss, caches, y
 
     def run_backward(self, dy: Any, caches: list[Any]) -> Any:
-        i = len(self.layers)
+        i = len(self.layers) - 1
         try:
-            for i in range(len(self.layers) - 1, self.lowest - 1, -1):
-                dy = self.layers[i].backward(dy, caches[i])
-                if i == len(self.layers) - 1 and self.final_loss is not None:
-                    dy = dy[0]
+            if self.final_loss is not None:
+                dy, *_ = self.final_loss.backward(dy, caches[i])
+            for i in range(len(self.chain) - 1, self.lowest - 1, -1):
+                dy = self.chain[i].backward(dy, caches[i])
         except Exception as error:
             explain_backward(error, self.layers, i, dy)
         return dy if self.needs_dx else None
@@ -113,9 +114,7 @@ class Sequential(Network):
         (x,) = xs
         y, done = x, 0
         try:
-            for layer in self.layers:
-                if layer is self.final_loss:
-                    break
+            for layer in self.chain:
                 y = layer.predict(y)
                 done += 1
             if y.shape != (len(x), *self.scores_shape):
