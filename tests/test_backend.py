@@ -161,6 +161,13 @@ def test_take(dtype: str, shape: tuple[int, ...], rows: list[int], seed: int) ->
     np.testing.assert_array_equal(out, np.array([x[row] for row in rows]))
 
 
+@given(dtypes, st.integers(-5, 50))
+def test_scalar(dtype: str, value: int) -> None:
+    array = ops.scalar(value, np.dtype(dtype))
+    assert (array.shape, array.dtype, float(array)) == ((), np.dtype(dtype), value)
+    assert ops.scalar(value, np.dtype(dtype)) is array
+
+
 @given(dtypes, st.integers(0, 100))
 def test_zeros(dtype: str, size: int) -> None:
     array = ops.zeros(size, dtype)

@@ -21,6 +21,7 @@ class CupyOps(Ops):
     name = "cupy"
 
     def __init__(self) -> None:
+        super().__init__()
         try:
             import cupy  # pyright: ignore[reportMissingImports]
         except ImportError:
