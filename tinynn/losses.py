@@ -158,7 +158,7 @@ class QuadraticCost(Loss):
         xp, rows = self.xp, self._rows
         if rows is None:
             rows = self._rows = xp.where(xp.eye(classes, dtype=bool), self.on, self.off).astype(self.dtype)
-        return rows[labels.astype(xp.uint32)]  # uint32, lest a negative label count from the end
+        return rows.take(labels.astype(xp.uint32), axis=0)  # uint32, lest a negative label count from the end
 
     def forward(self, scores: Array, targets: Array) -> tuple[Array, Array]:
         if self.has_labels(scores, targets):
