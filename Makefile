@@ -1,54 +1,72 @@
 # Two commands for a fresh machine with Python >= 3.11 and make:
-#   make mnist    a network learns handwritten digits; pictures and the model land in out/
-#   make test     the whole test suite
-#   make bench    one epoch timed beside PyTorch and JAX, which get an environment of their own, .venv-bench
+#   make mnist        a network learns handwritten digits; pictures and the model land in out/mnist/
+#   make test         the whole test suite
+# and for those who work on it:
+#   make lint         ruff and pyright
+#   make test-oldest  the test suite on the oldest NumPy that is allowed
+#   make bench        one epoch timed beside PyTorch and JAX, which get an environment of their own, .venv-bench
+#   make accuracy     the settings of examples/mnist.py over several seeds; some 20 minutes
+#   make pictures     draws the pictures in the README anew
 # PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: mnist test lint bench test-oldest clean
+# For matrix products as small as those of the tests and examples one BLAS thread is faster than several, and where
+# other programs want the processor too, much faster.
+export OPENBLAS_NUM_THREADS ?= 1
 
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e ".[test]"
-	touch $@
+.PHONY: mnist test lint test-oldest bench accuracy pictures clean
 
 mnist: $(VENV)/.installed
-	$(BIN)/python examples/mnist.py
+	@$(BIN)/python examples/mnist.py
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
-# The same suite on the oldest versions that pyproject.toml allows.
 test-oldest: .venv-oldest/.installed
-	.venv-oldest/bin/python -m pytest
-
-.venv-oldest/.installed: pyproject.toml
-	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/pip install --quiet --upgrade pip
-	.venv-oldest/bin/pip install --quiet -e ".[test]" "numpy==2.0.0"
-	touch $@
+	.venv-oldest/bin/python -m pytest -n auto
 
 lint: $(VENV)/.linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+bench: .venv-bench/.installed
+	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.nielsen_epoch
+
+accuracy: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.mnist_accuracy
+
+pictures: $(VENV)/.installed
+	$(BIN)/python examples/mnist.py --out out/pictures
+	$(BIN)/python examples/quadrant.py --out out/pictures
+	cp out/pictures/*.png examples/pictures/
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinynn needs Python 3.11 or newer: make PYTHON=python3.13 ...")'
+	@echo "Setting up $(VENV); this takes a minute, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --upgrade pip
+	@$(BIN)/pip install --quiet -e ".[test]"
+	@touch $@
+
 $(VENV)/.linters: $(VENV)/.installed
-	$(BIN)/pip install --quiet -e ".[lint]"
-	touch $@
+	@$(BIN)/pip install --quiet -e ".[lint]"
+	@touch $@
+
+.venv-oldest/.installed: pyproject.toml
+	@$(PYTHON) -m venv .venv-oldest
+	@.venv-oldest/bin/pip install --quiet --upgrade pip
+	@.venv-oldest/bin/pip install --quiet -e ".[test]" "numpy==2.0.0"
+	@touch $@
 
 .venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --upgrade pip
-	.venv-bench/bin/pip install --quiet -e . -r benchmarks/requirements.txt
-	touch $@
-
-bench: .venv-bench/.installed
-	.venv-bench/bin/python -m benchmarks.nielsen_epoch
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --upgrade pip
+	@.venv-bench/bin/pip install --quiet -e . -r benchmarks/requirements.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .venv-* out build dist *.egg-info
