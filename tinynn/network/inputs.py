@@ -11,7 +11,7 @@ from tinynn.errors import DataError, ShapeError, StateError
 from tinynn.layer import Shape
 from tinynn.network.explain import batch_shape
 
-__all__ = ["find_nan", "receive"]
+__all__ = ["find_nan", "receive", "refuse_not_finite"]
 
 
 def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array, ...]:
@@ -124,16 +124,7 @@ def find_nan(net: Any, xs: tuple[Array, ...]) -> None:
     """
     for x in xs:
         host = net.ops.to_host(x)
-        bad = np.argwhere(~np.isfinite(host))
-        if len(bad):
-            row, *place = bad[0].tolist()
-            raise DataError(
-                f"{host[tuple(bad[0])]} in row {row} of the input",
-                where=f"input of {net.where}, row {row}, element {tuple(place)}",
-                expected=f"finite numbers, within the range of {net.dtype}",
-                got=host[tuple(bad[0])],
-                fix="drop or repair the row: x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]",
-            )
+        refuse_not_finite(host, host, "the input", f"input of {net.where}", net.dtype)
     for name, view in net.storage.parameters.items():
         if np.isnan(net.ops.to_host(view)).any():
             raise StateError(
@@ -143,3 +134,22 @@ def find_nan(net: Any, xs: tuple[Array, ...]) -> None:
                 got="nan",
                 fix="train again from the start with a smaller learning rate",
             )
+
+
+def refuse_not_finite(
+    x: np.ndarray, given: np.ndarray, what: str, where: str, dtype: np.dtype, first_row: int = 0
+) -> None:
+    """Raises for the first NaN or Inf in x, which is `given` in the network's dtype; rows count from `first_row`.
+
+    Errors: DataError with row and element.
+    """
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        value, (row, *place) = given[tuple(bad[0])], bad[0].tolist()
+        raise DataError(
+            f"{value} in row {first_row + row} of {what}",
+            where=f"{where}, row {first_row + row}, element {tuple(place)}",
+            expected=f"finite numbers, within the range of {dtype}",
+            got=value,
+            fix="drop or repair the row: x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]",
+        )
