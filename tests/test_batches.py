@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinynn.backend import NumpyOps
-from tinynn.data.batches import ROWS_AT_ONCE, batches
+from tinynn.data.batches import batches
 
 DTYPES = st.sampled_from(["u1", "i4", "f4", "f8"])
 
@@ -42,12 +42,12 @@ def test_the_batches_are_the_rows_in_order(
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
-def test_the_memory_is_that_of_a_few_rows_however_many_there_are(batch_size: int, rows: int) -> None:
+def test_the_memory_is_that_of_one_batch(batch_size: int, rows: int) -> None:
     x, t = np.zeros((rows, 3), np.uint8), np.zeros((rows, 2))
     bases = {id(a.base): a.base for a, _ in batches(NumpyOps(), x, t, np.arange(rows), batch_size)}
     assert len(bases) == 1
     (room,) = bases.values()
-    assert len(room) <= min(rows, max(batch_size, ROWS_AT_ONCE))
+    assert len(room) == min(rows, batch_size)
 
 
 def test_rows_may_come_twice() -> None:

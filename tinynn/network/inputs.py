@@ -143,8 +143,8 @@ def refuse_not_finite(
 
     Errors: DataError with row and element.
     """
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
+    if not np.isfinite(x).all():  # asked first, because to look for the place takes ten times as long
+        bad = np.argwhere(~np.isfinite(x))
         value, (row, *place) = given[tuple(bad[0])], bad[0].tolist()
         raise DataError(
             f"{value} in row {first_row + row} of {what}",

@@ -114,6 +114,4 @@ def check_finite(x: np.ndarray, dtype: np.dtype, name: str) -> None:
     for start in range(0, len(x), BLOCK):
         with np.errstate(over="ignore", invalid="ignore"):
             block = x[start : start + BLOCK].astype(dtype, copy=False)
-            if np.isfinite(block.sum()):  # a NaN or Inf reaches the sum, which takes a tenth of the time to look at
-                continue
         refuse_not_finite(block, x[start : start + BLOCK], f"the {name} inputs", f"fit, {name}", dtype, start)
