@@ -1,0 +1,33 @@
+"""What the verbs of a backend are written in: its array module, and constants that are arrays of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Array", "Verbs"]
+
+Array = Any
+"""An array of the backend's own type: `numpy.ndarray` on the CPU."""
+
+
+class Verbs:
+    """The base of every group of verbs.
+
+    A verb exists for a matrix product (one door to the BLAS), or where a device can fuse what NumPy does in several
+    passes. What a single ufunc does stays `xp.f(...)` in the layer. Every `out` is an array that the caller owns, is
+    written in full, and may not overlap an input unless the verb says so; verbs return it. N rows, D inputs, M outputs,
+    C classes.
+    """
+
+    name: str
+    xp: Any
+
+    def __init__(self) -> None:
+        self._scalars: dict[tuple[float, Any], Array] = {}
+
+    def scalar(self, value: float, dtype: Any) -> Array:
+        """`value` as an array without axes: a ufunc takes one of its own dtype in half the time of a Python number."""
+        found = self._scalars.get((value, dtype))
+        if found is None:
+            found = self._scalars[value, dtype] = self.xp.asarray(value, dtype)
+        return found
