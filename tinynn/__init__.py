@@ -1,6 +1,6 @@
 """Neural networks whose every layer you can read."""
 
-from tinynn import datasets, init
+from tinynn import datasets, init, layers, losses, optim
 from tinynn.errors import (
     ConfigurationError,
     DataError,
@@ -14,40 +14,32 @@ from tinynn.errors import (
 )
 from tinynn.gradcheck import gradcheck
 from tinynn.layer import Layer
-from tinynn.layers import Affine, ReLU, Rescale, Sigmoid, Softmax, Step, Tanh
-from tinynn.losses import Loss, QuadraticCost, SoftmaxCrossEntropy
+from tinynn.layers import *
+from tinynn.losses import *
 from tinynn.network import Sequential
-from tinynn.optim import SGD
+from tinynn.optim import *
 from tinynn.training import History, fit
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD",
-    "Affine",
     "ConfigurationError",
     "DataError",
     "GradientError",
     "History",
     "LabelError",
     "Layer",
-    "Loss",
     "MissingExtraError",
     "NotBuiltError",
-    "QuadraticCost",
-    "ReLU",
-    "Rescale",
     "Sequential",
     "ShapeError",
-    "Sigmoid",
-    "Softmax",
-    "SoftmaxCrossEntropy",
     "StateError",
-    "Step",
-    "Tanh",
     "TinynnError",
     "datasets",
     "fit",
     "gradcheck",
     "init",
 ]
+__all__ += layers.__all__
+__all__ += losses.__all__
+__all__ += optim.__all__

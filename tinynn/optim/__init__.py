@@ -1,5 +1,5 @@
-"""Optimizers: they update the flat parameters of a network from its flat gradients."""
+"""Optimizers, which update the flat parameters of a network from its flat gradients: each file has one line here."""
 
-from tinynn.optim.sgd import SGD
+from tinynn.optim.sgd import *
 
-__all__ = ["SGD"]
+__all__ = sorted(name for name, thing in globals().items() if callable(thing))  # pyright: ignore[reportUnsupportedDunderAll]

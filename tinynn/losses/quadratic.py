@@ -1,0 +1,61 @@
+"""The quadratic cost of Nielsen's book."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynn.backend import Array
+from tinynn.checks import finite_number
+from tinynn.layer import Shape
+from tinynn.losses.loss import Loss
+
+__all__ = ["QuadraticCost"]
+
+
+class QuadraticCost(Loss):
+    """L = 1/(2N) sum over n of |y_n - t_n|^2.
+
+    Shapes:   scores y (N, ...); targets: rows of the same shape, or labels (N,) for scores (N, C); L a scalar.
+              A label c stands for the row that is `on` at c and `off` elsewhere.
+    Backward: dy = (y - t) / N; the targets have no gradient.
+    Predict:  y as it is.
+    Errors:   LabelError for targets of another kind, shape or range.
+    Source:   Nielsen, "Neural Networks and Deep Learning", equation (6).
+    """
+
+    def __init__(self, off: float = 0.0, on: float = 1.0) -> None:
+        self.off = finite_number(off, "`off`", where="QuadraticCost", fix="QuadraticCost(off=0.01, on=0.99)")
+        self.on = finite_number(on, "`on`", where="QuadraticCost", fix="QuadraticCost(off=0.01, on=0.99)")
+
+    def build(self, scores: Shape, targets: Shape | None = None, weights: Shape | None = None) -> Shape:
+        self._rows: Array | None = None  # C x C numbers, made when the first labels come: rows do without
+        return super().build(scores, targets, weights)
+
+    def rows_of(self, labels: Array, classes: int) -> Array:
+        """The target rows that the labels stand for; IndexError for a label out of range, where the device notices."""
+        xp, rows = self.xp, self._rows
+        if rows is None:
+            rows = self._rows = xp.where(xp.eye(classes, dtype=bool), self.on, self.off).astype(self.dtype)
+        return rows.take(labels.astype(xp.uint32), axis=0)  # uint32, lest a negative label count from the end
+
+    def forward(self, scores: Array, targets: Array) -> tuple[Array, Array]:
+        if self.has_labels(scores, targets):
+            try:
+                targets = self.rows_of(targets, scores.shape[1])
+            except IndexError:
+                self.check_targets(self.ops.to_host(targets), scores.shape[1:])
+                raise
+        diff = self.xp.subtract(scores, targets, out=self.empty("diff", scores.shape))
+        flat = diff.reshape(-1)
+        return self.xp.dot(flat, flat) / self.dtype.type(2 * len(scores)), diff
+
+    def backward(self, dL: Any, diff: Array) -> tuple[Array, None]:
+        return self.xp.multiply(diff, dL / len(diff), out=self.empty("dscores", diff.shape)), None
+
+    def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
+        scores = rng.standard_normal((n, *shapes[0]))
+        if shapes[1:] in ((), ((),)) and len(shapes[0]) == 1:
+            return scores, rng.integers(0, shapes[0][0], n)
+        return scores, rng.standard_normal(scores.shape)
