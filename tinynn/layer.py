@@ -120,6 +120,18 @@ class Layer:
         array = held[name] = room[:size].reshape(shape)
         return array
 
+    def empty_like(self, name: str, x: Array) -> Array:
+        """`empty` of x's shape, its axes in the order in memory that x's have.
+
+        Images lie in memory in whatever order the layer that made them is fastest in; a layer that works element by
+        element reads and writes them in that order.
+        """
+        if x.flags.c_contiguous:
+            return self.empty(name, x.shape)
+        order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))  # the axes as memory has them
+        room = self.empty(name, tuple(x.shape[axis] for axis in order))
+        return room.transpose(sorted(range(x.ndim), key=order.__getitem__))
+
     # --- what a user may ask a layer
 
     @property

@@ -40,6 +40,7 @@ class Specimen:
         learned = values(original)
         if {name: v.shape for name, v in learned.items()} == {n: v.shape for n, v in self.storage.arrays().items()}:
             self.storage.assign(learned, where=repr(original))
+        self.state = self.storage.state.copy()
         net = self.layer if isinstance(self.layer, Network) and self.layer.final_loss is not None else None
         self.ends_in_loss = isinstance(self.layer, Loss) or net is not None
 
@@ -51,7 +52,7 @@ class Specimen:
     def names(self, xs: Sequence[Any]) -> list[str]:
         """What the inputs are called."""
         if self.ends_in_loss:
-            return ["scores" if isinstance(self.layer, Loss) else "x", "targets"][: len(xs)]
+            return ["scores" if isinstance(self.layer, Loss) else "x", "targets", "weights"][: len(xs)]
         return ["x"] if len(xs) == 1 else [f"x{i}" for i in range(len(xs))]
 
     def differentiable(self, xs: Sequence[np.ndarray]) -> dict[str, Array]:
@@ -61,7 +62,12 @@ class Specimen:
 
     def output(self, xs: Sequence[np.ndarray]) -> np.ndarray:
         """The output of the training pass, on the host."""
+        self.hold_still()
         return np.array(self.ops.to_host(self.layer.forward(*(self.ops.asarray(x.copy()) for x in xs))[0]))
+
+    def hold_still(self) -> None:
+        """Puts the state back to where it was: what a forward pass counts or averages there is not its output."""
+        self.storage.state[...] = self.state
 
     def run(
         self, xs: Sequence[np.ndarray], dy: Any, between: Callable[[], None] | None = None, held: float = np.nan
@@ -70,6 +76,7 @@ class Specimen:
 
         Inputs, dy and parameters must come out unchanged, and all shapes be as promised.
         """
+        self.hold_still()
         self.storage.grads[...] = held
         parameters = list(self.storage.parameters.values())
         values_before = [np.array(self.ops.to_host(p)) for p in parameters]
@@ -97,7 +104,7 @@ class Specimen:
         self.unchanged(parameters, values_before, list(self.storage.parameters), "backward")
         gradients: dict[str, np.ndarray] = {}
         for name, x, dx in zip(names, xs, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
-            if x.dtype.kind == "f" and not (dx is None and name == "targets"):
+            if x.dtype.kind == "f" and not (dx is None and name in ("targets", "weights")):
                 self.shaped(f"d{name}", dx, x.shape)
                 gradients[f"d{name}"] = np.array(self.ops.to_host(dx))
         for name, gradient in self.storage.gradients.items():

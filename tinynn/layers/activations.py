@@ -22,11 +22,11 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        y = self.xp.maximum(x, 0, out=self.empty("y", x.shape))
+        y = self.xp.maximum(x, 0, out=self.empty_like("y", x))
         return y, y
 
     def backward(self, dy: Array, y: Array) -> Array:
-        return self.ops.relu_backward(dy, y, out=self.empty("dx", y.shape))
+        return self.ops.relu_backward(dy, y, out=self.empty_like("dx", y))
 
 
 class Sigmoid(Layer):
@@ -37,11 +37,11 @@ class Sigmoid(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        y = self.ops.sigmoid(x, out=self.empty("y", x.shape), work=self.empty("work", x.shape))
+        y = self.ops.sigmoid(x, out=self.empty_like("y", x), work=self.empty_like("work", x))
         return y, y
 
     def backward(self, dy: Array, y: Array) -> Array:
-        return self.ops.sigmoid_backward(dy, y, out=self.empty("dx", y.shape))
+        return self.ops.sigmoid_backward(dy, y, out=self.empty_like("dx", y))
 
 
 class Tanh(Layer):
@@ -52,11 +52,11 @@ class Tanh(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        y = self.xp.tanh(x, out=self.empty("y", x.shape))
+        y = self.xp.tanh(x, out=self.empty_like("y", x))
         return y, y
 
     def backward(self, dy: Array, y: Array) -> Array:
-        return self.ops.tanh_backward(dy, y, out=self.empty("dx", y.shape))
+        return self.ops.tanh_backward(dy, y, out=self.empty_like("dx", y))
 
 
 class Step(Layer):
@@ -67,7 +67,7 @@ class Step(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, None]:
-        y = self.xp.greater(x, 0, out=self.empty("y", x.shape), casting="unsafe")
+        y = self.xp.greater(x, 0, out=self.empty_like("y", x), casting="unsafe")
         return y, None
 
     def backward(self, dy: Array, cache: None) -> Array:
@@ -103,8 +103,8 @@ class Softmax(Layer):
 
     def forward(self, x: Array) -> tuple[Array, Any]:
         work = self.empty("work", x.shape, self.xp.float64)
-        y = self.ops.softmax(x, out=self.empty("y", x.shape), work=work)
+        y = self.ops.softmax(x, out=self.empty_like("y", x), work=work)
         return y, y
 
     def backward(self, dy: Array, y: Array) -> Array:
-        return self.ops.softmax_backward(dy, y, out=self.empty("dx", y.shape))
+        return self.ops.softmax_backward(dy, y, out=self.empty_like("dx", y))

@@ -26,10 +26,10 @@ class Rescale(Layer):
 
     def forward(self, x: Array) -> tuple[Array, None]:
         # With the dtype named, integers are scaled in the network's own precision and not by way of float64.
-        y = self.xp.multiply(x, self.scale, out=self.empty("y", x.shape), dtype=self.dtype)
+        y = self.xp.multiply(x, self.scale, out=self.empty_like("y", x), dtype=self.dtype)
         if self.offset:
             self.xp.add(y, self.offset, out=y)
         return y, None
 
     def backward(self, dy: Array, cache: None) -> Array:
-        return self.xp.multiply(dy, self.scale, out=self.empty("dx", dy.shape))
+        return self.xp.multiply(dy, self.scale, out=self.empty_like("dx", dy))
