@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
-from strategies import arrays, batch_sizes, floats, label_rows, laid_out, layouts, probability_rows, shapes
+from strategies import arrays, label_rows, laid_out, layouts, probability_rows, shapes
+from table import ROWS, Case
+from table.row import elementwise
 
+import tinynn
 from tinynn import (
     Affine,
     GradientError,
     Layer,
+    Loss,
     QuadraticCost,
     ReLU,
     Rescale,
@@ -27,7 +31,9 @@ from tinynn import (
     Tanh,
     gradcheck,
 )
+from tinynn.backend import get_backend
 from tinynn.init import ones, standard_normal
+from tinynn.specimen import Result, Specimen
 
 EXAMPLES = 200  # for each kind of layer
 
@@ -63,61 +69,6 @@ class Product(Layer):
         return dy * x1, dy * x0
 
 
-class Case(NamedTuple):
-    """A layer, inputs for it, and how they and dy are to lie in memory."""
-
-    layer: Layer
-    inputs: tuple[np.ndarray, ...]
-    layout: str
-
-
-def elementwise(
-    make: st.SearchStrategy[Layer], elements: st.SearchStrategy[Any] | None = None, inputs: int = 1
-) -> st.SearchStrategy[Case]:
-    """Cases of a layer that takes any shape."""
-
-    @st.composite
-    def cases(draw: st.DrawFn) -> Case:
-        shape = (draw(batch_sizes), *draw(shapes(min_dims=0)))
-        return Case(draw(make), tuple(draw(arrays(shape, elements)) for _ in range(inputs)), draw(layouts))
-
-    return cases()
-
-
-@st.composite
-def rescale_cases(draw: st.DrawFn) -> Case:
-    shape = (draw(batch_sizes), *draw(shapes()))
-    layer = Rescale(draw(floats()), draw(st.sampled_from([0.0, 0.01, -1.5])))
-    dtype = draw(st.sampled_from(["uint8", "int8", "int32", "int64", "float32", "float64"]))
-    return Case(layer, (draw(hnp.arrays(dtype, shape, elements=st.integers(0, 127))),), draw(layouts))
-
-
-@st.composite
-def softmax_cases(draw: st.DrawFn) -> Case:
-    return Case(Softmax(), (draw(arrays((draw(batch_sizes), draw(st.integers(1, 6))))),), draw(layouts))
-
-
-@st.composite
-def affine_cases(draw: st.DrawFn, max_dims: int) -> Case:
-    shape = draw(shapes(min_dims=max_dims and 1, max_dims=max_dims))
-    layer = Affine(draw(st.integers(1, 4)), b=draw(st.sampled_from([standard_normal, ones])))
-    return Case(layer, (draw(arrays((draw(batch_sizes), *shape))),), draw(layouts))
-
-
-@st.composite
-def loss_cases(draw: st.DrawFn, loss: type, labels: bool) -> Case:
-    n, classes = draw(batch_sizes), draw(st.integers(2, 5))
-    layer = loss()
-    if loss is QuadraticCost and draw(st.booleans()):
-        layer = QuadraticCost(off=draw(floats()), on=draw(floats()))
-    if labels:
-        return Case(layer, (draw(arrays((n, classes))), draw(label_rows(n, classes))), draw(layouts))
-    if loss is SoftmaxCrossEntropy:
-        return Case(layer, (draw(arrays((n, classes))), draw(probability_rows(n, classes))), draw(layouts))
-    shape = (n, *draw(shapes(min_dims=0)))
-    return Case(layer, (draw(arrays(shape)), draw(arrays(shape))), draw(layouts))
-
-
 smooth = st.sampled_from([Sigmoid, Tanh, Gain, ReLU]).map(lambda kind: kind())
 
 
@@ -136,24 +87,19 @@ def network_cases(draw: st.DrawFn, loss: bool, nested: bool = False) -> Case:
     return Case(Sequential(*layers), tuple(inputs), draw(layouts))
 
 
-CASES: dict[str, st.SearchStrategy[Case]] = {
-    "Affine of rows": affine_cases(max_dims=1),
-    "Affine of anything": affine_cases(max_dims=3),
-    "Sigmoid": elementwise(st.builds(Sigmoid)),
-    "Tanh": elementwise(st.builds(Tanh)),
-    "ReLU": elementwise(st.builds(ReLU), st.integers(-20, 20).filter(bool).map(lambda k: k / 8)),
-    "Softmax": softmax_cases(),
-    "Rescale": rescale_cases(),
-    "SoftmaxCrossEntropy of labels": loss_cases(SoftmaxCrossEntropy, labels=True),
-    "SoftmaxCrossEntropy of rows": loss_cases(SoftmaxCrossEntropy, labels=False),
-    "QuadraticCost of labels": loss_cases(QuadraticCost, labels=True),
-    "QuadraticCost of rows": loss_cases(QuadraticCost, labels=False),
+CASES: dict[str, st.SearchStrategy[Case]] = {name: row.cases for name, row in ROWS.items()} | {
     "Sequential": network_cases(loss=False),
     "Sequential with a loss": network_cases(loss=True),
     "nested Sequential": st.booleans().flatmap(lambda loss: network_cases(loss, nested=True)),
     "custom layer": elementwise(st.builds(Gain)),
     "custom layer of two inputs": elementwise(st.builds(Product), inputs=2),
 }
+
+
+def test_every_layer_and_loss_has_a_row() -> None:
+    public = {thing for thing in vars(tinynn).values() if isinstance(thing, type) and issubclass(thing, Layer)}
+    without = {Layer, Loss, Sequential, Step}  # what is no layer by itself; a step has no gradient
+    assert {row.kind for row in ROWS.values()} == public - without
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -174,31 +120,23 @@ def test_gradients(kind: str) -> None:
 
 def check_layout(case: Case) -> None:
     """However the inputs and dy lie in memory: the same result, and not a bit of them changed."""
-    if len(case.inputs) == 2 and isinstance(case.layer, Product):
-        return  # a chain has one input
-    plain = [x.copy() for x in case.inputs]
-    spread = [laid_out(x, case.layout) for x in case.inputs]
-    expected, got = run(case.layer, plain, "contiguous"), run(case.layer, spread, case.layout)
-    rtol = 1e-5 if case.inputs[0].dtype == np.float32 else 1e-12
-    for name, right in expected.items():
-        assert got[name].dtype == right.dtype
-        np.testing.assert_allclose(got[name], right, rtol=rtol, atol=rtol * float(np.abs(right).max()), err_msg=name)
-    for x, untouched in zip(spread, case.inputs, strict=True):
-        np.testing.assert_array_equal(x, untouched)
+    dtype = "float64" if case.inputs[0].dtype == np.float64 else "float32"
+    plain = [x.astype(dtype if x.dtype.kind == "f" else x.dtype) for x in case.inputs]
+    expected, got = run(case.layer, plain, "contiguous", dtype), run(case.layer, plain, case.layout, dtype)
+    rtol = 1e-5 if dtype == "float32" else 1e-12
+    for name, right in {"y": expected.y, **expected.gradients}.items():
+        value = got.y if name == "y" else got.gradients[name]
+        assert value.dtype == right.dtype
+        atol = rtol * float(np.abs(right).max(initial=0))
+        np.testing.assert_allclose(value, right, rtol=rtol, atol=atol, err_msg=name)
 
 
-def run(layer: Layer, inputs: list[np.ndarray], layout: str) -> dict[str, np.ndarray]:
-    """The output and all gradients, in the precision of the first input."""
-    net = copy.deepcopy(layer)
-    net = net if isinstance(net, Sequential) else Sequential(net)
-    dtype = "float64" if inputs[0].dtype == np.float64 else "float32"
-    net.build(inputs[0].shape[1:], dtype=dtype, needs_dx=True)
-    y, cache = net.forward(*inputs)
-    y = np.array(y)
-    dy: Any = 0.5
-    if y.ndim:
-        dy = laid_out(np.cos(np.arange(y.size)).reshape(y.shape).astype(y.dtype), layout)
-    return {"y": y, "dx": np.array(net.backward(dy, cache)), **{f"d{k}": v for k, v in net.storage.gradients.items()}}
+def run(layer: Layer, inputs: list[np.ndarray], layout: str, dtype: str) -> Result:
+    """The output and all gradients; that inputs and dy come out unchanged is the specimen's own check."""
+    specimen = Specimen(layer, tuple(x.shape[1:] for x in inputs), get_backend("numpy"), dtype)
+    shape = (len(inputs[0]), *specimen.layer._built().output)
+    dy = laid_out(np.cos(np.arange(math.prod(shape))).reshape(shape).astype(dtype), layout)
+    return specimen.run([laid_out(x, layout) for x in inputs], 0.5 if specimen.ends_in_loss else dy)
 
 
 def test_step_refuses_backward_and_says_why() -> None:
