@@ -1,0 +1,51 @@
+"""Running a case: node after node of its graph, each by the adapter of its operator; and layers, alone in a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from onnx import helper, numpy_helper
+
+from tinynn import Layer, Sequential
+
+__all__ = ["dtype_for", "infer", "operator_of", "run"]
+
+
+def operator_of(node: Any) -> str:
+    """The name under which an operator is covered or not: ONNX's own."""
+    return node.op_type
+
+
+def run(model: Any, inputs: list[Any], operators: Mapping[str, Callable[..., Any]]) -> list[Any]:
+    """The outputs of the graph; None for one that the layers do not have, such as the mask of a dropout."""
+    graph = model.graph
+    values: dict[str, Any] = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    fed = [value.name for value in graph.input if value.name not in values]
+    values |= zip(fed, inputs, strict=True)
+    values[""] = None  # how ONNX names an optional input that is left out
+    for node in graph.node:
+        attributes = {attribute.name: plain(helper.get_attribute_value(attribute)) for attribute in node.attribute}
+        results = operators[operator_of(node)](*(values[name] for name in node.input), **attributes)
+        results = results if isinstance(results, tuple) else (results,)
+        values |= zip(node.output, results[: len(node.output)], strict=True)
+    return [values[output.name] for output in graph.output]
+
+
+def plain(value: Any) -> Any:
+    """An attribute's value in Python's own types, but for arrays."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return numpy_helper.to_array(value) if hasattr(value, "raw_data") else value
+
+
+def dtype_for(*xs: Any) -> str:
+    """The dtype to compute in: float32, unless that could not hold the inputs."""
+    exact = ("float32", "float16", "bfloat16")
+    return "float32" if all(x.dtype.name in exact for x in xs) else "float64"
+
+
+def infer(layer: Layer, x: Any) -> np.ndarray:
+    """What the layer, alone in a network, makes of x (N, ...) at inference."""
+    return Sequential(layer).build(x.shape[1:], dtype=dtype_for(x)).predict(x)
