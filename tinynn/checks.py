@@ -8,7 +8,7 @@ from typing import Any
 
 from tinynn.errors import ConfigurationError
 
-__all__ = ["finite_number", "positive_integer"]
+__all__ = ["finite_number", "positive_integer", "whole_number"]
 
 
 def positive_integer(value: Any, what: str, *, where: str, fix: str) -> int:
@@ -25,6 +25,19 @@ def positive_integer(value: Any, what: str, *, where: str, fix: str) -> int:
             f"{what} must be a positive integer", where=where, expected="an integer >= 1", got=repr(value), fix=fix
         )
     return number
+
+
+def whole_number(value: Any, what: str, *, where: str, fix: str) -> int:
+    """`value` as an int, if it is an integer of either sign.
+
+    Errors: ConfigurationError.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ConfigurationError(
+            f"{what} must be an integer", where=where, expected="an integer", got=repr(value), fix=fix
+        ) from None
 
 
 def finite_number(
