@@ -16,7 +16,7 @@ from tinynn.gradcheck import gradcheck
 from tinynn.layer import Layer
 from tinynn.layers import *
 from tinynn.losses import *
-from tinynn.network import Sequential
+from tinynn.network import Graph, Sequential
 from tinynn.optim import *
 from tinynn.training import History, fit
 
@@ -26,6 +26,7 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "GradientError",
+    "Graph",
     "History",
     "LabelError",
     "Layer",

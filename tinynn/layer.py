@@ -242,6 +242,8 @@ def attach(layer: Layer, shapes: tuple[Shape, ...], build: Build, path: str, nee
     except Exception as error:
         explain_build(error, layer.where, shapes)
     sizes = as_shape(output)
+    if sizes is None and not path and isinstance(output, tuple) and all(as_shape(part) is not None for part in output):
+        sizes = output  # a graph of several outputs, which stands by itself
     if sizes is None:
         raise ShapeError(
             "build did not return a shape",

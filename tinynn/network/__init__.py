@@ -1,7 +1,9 @@
 """Networks: layers connected, and the storage that they share."""
 
-from tinynn.network.network import Cache, Evaluation, Network
+from tinynn.network.evaluation import Evaluation
+from tinynn.network.graph import Graph
+from tinynn.network.network import Cache, Network
 from tinynn.network.sequential import Sequential
 from tinynn.network.storage import Storage
 
-__all__ = ["Cache", "Evaluation", "Network", "Sequential", "Storage"]
+__all__ = ["Cache", "Evaluation", "Graph", "Network", "Sequential", "Storage"]

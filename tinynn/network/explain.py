@@ -14,7 +14,11 @@ from tinynn.losses import Loss
 
 __all__ = ["BrokenPromise", "batch_shape", "explain_backward", "explain_forward", "reraise"]
 
-PROTOCOL = ("tinynn.layer", "tinynn.network.sequential")  # an error raised by these themselves is a layer's answer
+PROTOCOL = (
+    "tinynn.layer",
+    "tinynn.network.sequential",
+    "tinynn.network.graph",
+)  # an error raised by these themselves is a layer's answer
 RETURNS = {
     "forward": "forward(self, x) to return (y, cache), and that of a loss to take (self, scores, targets)",
     "predict": "predict(self, x) to return y, or forward(self, x) to return (y, cache)",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tinynn.errors import DataError, ShapeError, StateError
 from tinynn.layer import Shape
 from tinynn.network.explain import batch_shape
 
-__all__ = ["find_nan", "receive", "refuse_not_finite"]
+__all__ = ["find_nan", "receive", "receive_gradients", "refuse_not_finite"]
 
 
 def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array, ...]:
@@ -21,29 +22,41 @@ def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array
     """
     net._built()
     shapes = net.input_shapes
-    if len(xs) != len(shapes) + targets:
-        names = [f"x of shape {batch_shape(shape)}" for shape in shapes]
-        raise ShapeError(
-            f"{len(shapes) + targets} inputs expected, {len(xs)} given",
-            where=net.where,
-            expected=", ".join([*names, *(["targets"] if targets else [])]),
-            got=", ".join(str(np.shape(x)) for x in xs) or "nothing",
-            fix="net.forward(x, targets) trains, net.predict(x) infers",
-        )
-    received = [x if is_ready(x, net, shape) else as_input(net, x, shape) for x, shape in zip(xs, shapes, strict=False)]
-    if targets:
-        t = xs[-1]
-        is_array = type(t) is net.xp.ndarray
-        received.append(t if is_array else as_array(net, t, "the targets are", "one target for each row of x"))
-        if received[-1].ndim == 0 or len(received[0]) != len(received[-1]):
+    most = len(shapes) + (len(net.target_names) if targets else 0)
+    if not most - (net.optional_targets if targets else 0) <= len(xs) <= most:
+        refuse_number(net, xs, targets)
+    received = []
+    for name, shape, x in zip(net.input_names, shapes, xs, strict=False):
+        received.append(x if is_ready(x, net, shape) else as_input(net, x, name, shape))
+    for name, t in zip(net.target_names, xs[len(shapes) :], strict=False):
+        received.append(t if type(t) is net.xp.ndarray else as_array(net, t, f"{name}: this is", "one for each row"))
+    n = len(received[0])
+    for name, x in zip(net.input_names + net.target_names, received, strict=False):
+        if x.ndim == 0 or len(x) != n:
             raise ShapeError(
-                "inputs and targets differ in number",
+                "inputs and targets differ in number" if targets else "the inputs differ in number",
                 where=net.where,
-                expected=f"{len(received[0])} targets, one for each row of x",
-                got=f"targets of shape {received[-1].shape}",
-                fix="give x and targets the same length",
+                expected=f"{n} rows of {name}, one for each row of {net.input_names[0]}",
+                got=f"{name} of shape {x.shape}",
+                fix="give all of them the same length",
             )
     return tuple(received)
+
+
+def refuse_number(net: Any, xs: tuple[Any, ...], targets: bool) -> NoReturn:
+    """Errors: ShapeError that lists what should have come."""
+    named = zip(net.input_names, net.input_shapes, strict=True)
+    wanted = [f"{name} of shape {batch_shape(shape)}" for name, shape in named]
+    if targets:
+        needed = len(net.target_names) - net.optional_targets
+        wanted += net.target_names[:needed] + tuple(f"{name} if you like" for name in net.target_names[needed:])
+    raise ShapeError(
+        f"{len(wanted) - (net.optional_targets if targets else 0)} inputs expected, {len(xs)} given",
+        where=net.where,
+        expected=", ".join(wanted),
+        got=", ".join(str(np.shape(x)) for x in xs) or "nothing",
+        fix="net.forward(x, targets) trains, net.predict(x) infers",
+    )
 
 
 def is_ready(x: Any, net: Any, shape: Shape) -> bool:
@@ -51,12 +64,13 @@ def is_ready(x: Any, net: Any, shape: Shape) -> bool:
     return type(x) is net.xp.ndarray and x.dtype is net.dtype and x.shape[1:] == shape and x.ndim > len(shape)
 
 
-def as_input(net: Any, x: Any, shape: Shape) -> Array:
-    """One input: of the network's dtype, unless its first layer reads integers as they are."""
-    x = as_array(net, x, "the input is", f"rows of one length, {batch_shape(shape)}")
+def as_input(net: Any, x: Any, name: str, shape: Shape) -> Array:
+    """One input: of the network's dtype, unless the layers that read it take integers as they are."""
+    what = "the input" if len(net.input_shapes) == 1 else f"the input {name!r}"
+    x = as_array(net, x, f"{what} is", f"rows of one length, {batch_shape(shape)}")
     if x.dtype != net.dtype and x.dtype.kind not in "biuf":
         raise DataError(
-            "the input is not made of real numbers",
+            f"{what} is not made of real numbers",
             where=net.where,
             expected=f"an array that converts to {net.dtype}",
             got=f"dtype {x.dtype}",
@@ -64,12 +78,12 @@ def as_input(net: Any, x: Any, shape: Shape) -> Array:
         )
     if x.shape[1:] != shape or x.ndim == 0:
         if x.shape == shape:
-            what, fix = "one example without its batch axis", "add the batch axis: x[None]"
+            what, fix = f"{what} is one example without its batch axis", "add the batch axis: x[None]"
         else:
-            what = "the input does not have the shape that was built"
+            what = f"{what} does not have the shape that was built"
             fix = "reshape x" + (f", or build the network for {x.shape[1:]}" if x.ndim > 1 else "")
         raise ShapeError(what, where=net.where, expected=batch_shape(shape), got=x.shape, fix=fix)
-    if x.dtype == net.dtype or (net.integer_inputs and x.dtype.kind in "iu"):
+    if x.dtype == net.dtype or (x.dtype.kind in "iu" and net.reads_integers(name)):
         return x
     with np.errstate(over="ignore"):  # what is too large becomes Inf, and is then looked for like Inf
         return x.astype(net.dtype)
@@ -90,6 +104,24 @@ def as_array(net: Any, values: Any, what: str, expected: str) -> Array:
             got=str(error),
             fix="cut or pad the rows to one length",
         ) from error
+
+
+def receive_gradients(net: Any, dy: Any, shapes: Sequence[Shape]) -> Any:
+    """The gradient with respect to the output, or a tuple of those with respect to several outputs of these shapes.
+
+    Errors: ShapeError, DataError for what is no number.
+    """
+    if len(shapes) == 1:
+        return receive_gradient(net, dy, shapes[0])
+    if not isinstance(dy, tuple) or len(dy) != len(shapes):
+        raise ShapeError(
+            "the network has several outputs, and each needs its gradient",
+            where=net.where,
+            expected=f"a tuple of {len(shapes)} gradients, of the shapes {', '.join(map(str, shapes))}",
+            got=f"{len(dy)} of them" if isinstance(dy, tuple) else f"a {type(dy).__name__}",
+            fix="net.backward((dy0, dy1), cache); 0.0 for a loss that is not to count",
+        )
+    return tuple(receive_gradient(net, d, shape) for d, shape in zip(dy, shapes, strict=True))
 
 
 def receive_gradient(net: Any, dy: Any, shape: Shape) -> Array:

@@ -1,11 +1,11 @@
 """What all containers share: building, checking what comes in, training and inference calls, summary and files.
 
-`Sequential` and `Graph` say how their layers are connected, in `wire`, `run_forward`, `run_backward` and `run_predict`.
+`Sequential` and `Graph` say how their layers are connected, in `wire`, `run_forward`, `run_backward`, `run_predict` and
+`run_scores`.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any, NamedTuple, Self
 
@@ -17,7 +17,9 @@ from tinynn.errors import ConfigurationError, ShapeError, StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network import model_file
-from tinynn.network.inputs import find_nan, receive, receive_gradient
+from tinynn.network.drawing import draw, table
+from tinynn.network.evaluation import Evaluation, evaluate
+from tinynn.network.inputs import find_nan, receive, receive_gradients
 from tinynn.network.storage import Storage, build_layers
 from tinynn.site import as_shape
 
@@ -27,26 +29,35 @@ DTYPES = ("float32", "float64")
 
 
 class Cache(NamedTuple):
-    """What one `forward` leaves for its `backward`: the layers' caches, and a token that shows it is the latest."""
+    """What one `forward` leaves for its `backward`: the layers' caches, and a token that shows it is the latest.
+
+    `given`: what the loss was given, scores first and then targets; without a loss at the end, the outputs.
+    """
 
     caches: list[Any]
-    scores: Array
+    given: tuple[Array, ...]
     token: object
 
-
-class Evaluation(NamedTuple):
-    """The mean loss over a data set, and the share of rows whose highest score is right (NaN without labels)."""
-
-    loss: float
-    accuracy: float
+    @property
+    def scores(self) -> Array:
+        """What the loss compared with the targets; without a loss at the end, the (first) output."""
+        return self.given[0]
 
 
 class Network(Layer):
     """A layer made of layers, which owns their storage when it is built by itself."""
 
     storage: Storage
-    final_loss: Loss | None = None  # set by wire, as is input_shapes: the shapes without that of the loss's targets
+    is_graph = False
+    """Whether `reads` says more than that each layer reads the one above it."""
+
+    # Set by wire.
+    final_loss: Loss | None = None  # the loss that is the only output, if there is one
+    input_names: tuple[str, ...]
     input_shapes: tuple[Shape, ...]
+    target_names: tuple[str, ...] = ()  # what `forward` takes behind the inputs
+    optional_targets: int = 0  # how many of them, at the end, may be left out
+    target_slots: tuple[int, ...] = ()  # which argument of the loss each of them is: 1 targets, 2 weights
 
     def build(
         self,
@@ -88,39 +99,54 @@ class Network(Layer):
 
     # --- how the layers are connected: for containers to define
 
-    def wire(self, *shapes: Any, **options: Any) -> Shape:
-        """Builds the layers, each for the shapes that reach it."""
+    def wire(self, *shapes: Any, **options: Any) -> Any:
+        """Builds the layers, each for the shapes that reach it; returns the output's shape, or those of the outputs."""
         raise NotImplementedError
 
-    def run_forward(self, xs: tuple[Array, ...]) -> tuple[Array, list[Any], Array]:
-        """The output, the layers' caches, and what the loss was given (the output where there is no loss)."""
+    def run_forward(self, xs: tuple[Array, ...]) -> tuple[Any, list[Any], tuple[Array, ...]]:
+        """The output (a tuple of several), the layers' caches, and what belongs into `Cache.given`."""
         raise NotImplementedError
 
-    def run_backward(self, dy: Array, caches: list[Any]) -> Any:
-        """The gradient with respect to the input; every layer writes its part."""
+    def run_backward(self, dy: Any, caches: list[Any]) -> Any:
+        """The gradient with respect to the inputs; every layer writes its part."""
         raise NotImplementedError
 
-    def run_predict(self, xs: tuple[Array, ...], link: bool = True) -> Array:
-        """The output at inference; with `link` False, the scores that a loss at the end would be given."""
+    def run_predict(self, xs: tuple[Array, ...]) -> Any:
+        """The output at inference (a tuple of several), from the inputs without targets."""
+        raise NotImplementedError
+
+    def run_scores(self, xs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """What the loss at the end is given at inference: scores, targets, weights; from inputs and targets."""
+        raise NotImplementedError
+
+    def reads(self, name: str) -> tuple[str, ...]:
+        """From which layers or inputs the layer of that name takes its input."""
+        raise NotImplementedError
+
+    def reads_integers(self, name: str) -> bool:
+        """Whether the input of that name is wanted as integers where it comes as such."""
         raise NotImplementedError
 
     # --- training
 
-    def forward(self, *xs: Array) -> tuple[Array, Cache]:
+    def forward(self, *xs: Array) -> tuple[Any, Cache]:
         """The training pass: (y, cache); for a network that ends in a loss, `forward(x, targets)` -> (loss, cache).
 
-        Shapes: x (N, ...) as built. The output is borrowed until the next call.
+        Shapes: x (N, ...) as built, one for each input, and behind them the targets; the loss then takes a weight for
+        each row too, `forward(x, targets, weights)`. Several outputs come as a tuple, and are borrowed until the next
+        call.
         Errors: ShapeError, LabelError.
         """
-        xs = receive(self, xs, targets=self.final_loss is not None)
+        xs = receive(self, xs, targets=bool(self.target_names))
         token = self._scratch.token = object()
-        y, caches, scores = self.run_forward(xs)
-        return y, Cache(caches, scores, token)
+        y, caches, given = self.run_forward(xs)
+        return y, Cache(caches, given, token)
 
     def backward(self, dy: Any, cache: Cache) -> Any:
         """Writes every parameter's gradient, given that of the output; of a loss that is 1: `net.backward(1.0, cache)`.
 
-        Returns dx if the network was built with `needs_dx=True`, else None.
+        Of several outputs `dy` is the tuple of their gradients: `net.backward((1.0, 0.5), cache)` weighs two losses.
+        Returns dx (a tuple for several inputs) if the network was built with `needs_dx=True`, else None.
         Errors: StateError for a cache that is not from this thread's latest `forward`, ShapeError for a wrong dy.
         """
         if not isinstance(cache, Cache):
@@ -141,17 +167,18 @@ class Network(Layer):
                 fix="call backward before the next forward, predict or build",
             )
         if not (isinstance(dy, float) and self.final_loss is not None):
-            dy = receive_gradient(self, dy, cache.scores.shape if self.final_loss is None else ())
+            dy = receive_gradients(self, dy, [()] if self.final_loss is not None else [y.shape for y in cache.given])
         return self.run_backward(dy, cache.caches)
 
     # --- inference
 
-    def predict(self, *xs: Array, batch_size: int = 1024) -> Array:
-        """The output at inference, row by row: probabilities where the loss at the end defines them.
+    def predict(self, *xs: Array, batch_size: int = 1024) -> Any:
+        """The output at inference, row by row: probabilities where a loss at the end defines them.
 
-        Shapes: x (N, ...) as built; any number of rows, done `batch_size` at a time. The result is the caller's own.
+        Shapes: x (N, ...) as built, one for each input, without targets; any number of rows, done `batch_size` at a
+        time. Several outputs come as a tuple; they are the caller's own.
         May be called from several threads at once.
-        Errors: ShapeError; DataError for what is no number, and for NaN or Inf that makes the output NaN.
+        Errors: ShapeError; DataError for what is no number, and for NaN or Inf that makes an output NaN.
         """
         site = self._built()
         if site.path:  # as a layer of another network: borrowed, like any layer's output
@@ -159,67 +186,45 @@ class Network(Layer):
         batch_size = positive_integer(batch_size, "batch_size", where=self.where, fix="leave it out, or 1024")
         xs = receive(self, xs)
         self._scratch.token = None
-        n = len(xs[0])
-        starts = range(0, max(n, 1), batch_size)
+        parts = []
         with np.errstate(over="ignore", invalid="ignore"):  # what they would warn of is looked for below
-            parts = [self.run_predict(tuple(x[i : i + batch_size] for x in xs)).copy() for i in starts]
-        y = parts[0] if len(parts) == 1 else self.xp.concatenate(parts)
-        if self.xp.isnan(y).any():
+            for start in range(0, max(len(xs[0]), 1), batch_size):
+                y = self.run_predict(tuple(x[start : start + batch_size] for x in xs))
+                parts.append([part.copy() for part in (y if isinstance(y, tuple) else (y,))])
+        ys = [part[0] if len(parts) == 1 else self.xp.concatenate(part) for part in zip(*parts, strict=True)]
+        if any(self.xp.isnan(y).any() for y in ys):
             find_nan(self, xs)
-        return y
+        return ys[0] if len(ys) == 1 else tuple(ys)
 
-    def loss(self, x: Array, targets: Array) -> float:
-        """The mean loss over the rows, at inference."""
-        return self.evaluate(x, targets).loss
+    def loss(self, *data: Array) -> float:
+        """The mean loss over the rows, at inference; `data` as `forward` takes it."""
+        return self.evaluate(*data).loss
 
-    def evaluate(self, x: Array, targets: Array, *, batch_size: int = 1024) -> Evaluation:
+    def evaluate(self, *data: Array, batch_size: int = 1024) -> Evaluation:
         """The mean loss over the rows at inference, and the accuracy where the targets are labels.
 
+        `data`: what `forward` takes: x, targets, and weights of the rows if you like.
         Errors: StateError for a network that does not end in a loss, ShapeError, LabelError; DataError for NaN or Inf
         in x that makes the loss NaN.
         """
-        self._built()
-        batch_size = positive_integer(batch_size, "batch_size", where=self.where, fix="leave it out, or 1024")
-        if self.final_loss is None:
-            raise StateError(
-                "this network does not end in a loss",
-                where=self.where,
-                expected="a loss such as SoftmaxCrossEntropy() as the last layer",
-                got=repr(self),
-                fix="add the loss; predict(x) is the same without one, but for the probabilities",
-            )
-        x, targets = receive(self, (x, targets), targets=True)
-        self.final_loss.check_targets(self.ops.to_host(targets), self.final_loss._built().shapes[0])
-        labels = self.final_loss.labels(targets)
-        self._scratch.token = None
-        total, right = 0.0, 0
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, len(x), batch_size):
-                rows = slice(start, start + batch_size)
-                scores = self.run_predict((x[rows],), link=False)
-                total += float(self.final_loss.predict(scores, targets[rows])) * len(scores)
-                if labels is not None:
-                    right += int((scores.argmax(axis=1) == labels[rows]).sum())
-        if math.isnan(total):
-            find_nan(self, (x,))
-        return Evaluation(total / len(x), right / len(x) if labels is not None else float("nan"))
+        return evaluate(self, data, batch_size)
 
     # --- looking, saving, loading
 
     def summary(self) -> str:
-        """A table of the layers with their output shapes and numbers of parameters."""
-        rows = [("layer", "", "output", "parameters")]
-        for path, layer in self.walk():
-            if isinstance(layer, Network):
-                continue
-            site = layer._built()
-            count = sum(int(np.prod(d.shape)) for d in site.declared.values() if d.trained)
-            rows.append((path, repr(layer), str(site.output), f"{count:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
-        total = sum(int(np.prod(view.shape)) for view in self.storage.parameters.values())
-        lines.append(f"{total:,} parameters, {self.dtype}, {self.ops.name}, input {self._built().shapes[0]}")
-        return "\n".join(line.rstrip() for line in lines)
+        """A table of the layers: what they read where that is not the line above, output shapes, parameters."""
+        self._built()
+        return table(self)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The wiring as a picture: Mermaid text, which many editors and web pages draw; with a path, also a file.
+
+        The file's ending says what it is: .mmd is the text itself; .svg, .png and .pdf are drawn by graphviz.
+        Errors: MissingExtraError without the package graphviz, ConfigurationError without its program `dot` or for an
+        ending that is none of these.
+        """
+        self._built()
+        return draw(self, path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters and states by name to an .npz file, which NumPy alone can read."""

@@ -45,15 +45,17 @@ class Sequential(Network):
         last = self.layers[-1]
         self.final_loss = last if isinstance(last, Loss) else None
         self.chain = self.layers if self.final_loss is None else self.layers[:-1]
-        if len(targets) > (self.final_loss is not None):
+        self.target_names = () if self.final_loss is None else ("targets", "weights")
+        self.optional_targets, self.target_slots = len(self.target_names) // 2, (1, 2)
+        if len(targets) > len(self.target_names):
             raise ShapeError(
                 "a chain of layers has one input",
                 where=self.where,
-                expected="one shape, and behind it that of the targets where there is a loss",
+                expected="one shape, and behind it those of targets and weights where there is a loss",
                 got=(shape, *targets),
                 fix=f"net.build({shape})",
             )
-        self.input_shapes = (shape,)
+        self.input_names, self.input_shapes = ("x",), (shape,)
         self.lowest = len(self.layers)  # the first layer whose backward anybody needs
         for i, layer in enumerate(self.layers):
             if isinstance(layer, Loss) and layer is not last:
@@ -82,7 +84,7 @@ class Sequential(Network):
             self.scores_shape = shape
         return shape
 
-    def run_forward(self, xs: tuple[Array, ...]) -> tuple[Array, list[Any], Array]:
+    def run_forward(self, xs: tuple[Array, ...]) -> tuple[Array, list[Any], tuple[Array, ...]]:
         x, *targets = xs
         y, caches = x, []
         try:
@@ -92,12 +94,12 @@ class Sequential(Network):
             if y.shape != (len(x), *self.scores_shape):
                 raise BrokenPromise
             if self.final_loss is None:
-                return y, caches, y
+                return y, caches, (y,)
             loss, cache = self.final_loss.forward(y, *targets)
         except Exception as error:
             explain_forward(error, self.layers, len(caches), x, y, "forward")
         caches.append(cache)
-        return loss, caches, y
+        return loss, caches, (y, *targets)
 
     def run_backward(self, dy: Any, caches: list[Any]) -> Any:
         i = len(self.layers) - 1
@@ -110,8 +112,17 @@ class Sequential(Network):
             explain_backward(error, self.layers, i, dy)
         return dy if self.needs_dx else None
 
-    def run_predict(self, xs: tuple[Array, ...], link: bool = True) -> Array:
-        (x,) = xs
+    def run_predict(self, xs: tuple[Array, ...]) -> Array:
+        (y,) = self.run_scores(xs)
+        if self.final_loss is None:
+            return y
+        try:
+            return self.final_loss.predict(y)
+        except Exception as error:
+            explain_forward(error, self.layers, len(self.chain), xs[0], y, "predict")
+
+    def run_scores(self, xs: tuple[Array, ...]) -> tuple[Array, ...]:
+        x, *targets = xs
         y, done = x, 0
         try:
             for layer in self.chain:
@@ -119,11 +130,16 @@ class Sequential(Network):
                 done += 1
             if y.shape != (len(x), *self.scores_shape):
                 raise BrokenPromise
-            if link and self.final_loss is not None:
-                y = self.final_loss.predict(y)
         except Exception as error:
             explain_forward(error, self.layers, done, x, y, "predict")
-        return y
+        return (y, *targets)
+
+    def reads(self, name: str) -> tuple[str, ...]:
+        above = str(int(name) - 1) if name != "0" else "x"
+        return (above, "targets") if self.layers[int(name)] is self.final_loss else (above,)
+
+    def reads_integers(self, name: str) -> bool:
+        return self.integer_inputs
 
     def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
         xs = self.layers[0].example(rng, n, shapes[0])

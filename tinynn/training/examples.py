@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinynn.errors import ConfigurationError, DataError, LabelError, ShapeError, StateError
+from tinynn.layer import Shape
 from tinynn.network import Network
+from tinynn.network.evaluation import check_targets
 from tinynn.network.explain import batch_shape
 from tinynn.network.inputs import refuse_not_finite
 
@@ -16,8 +18,8 @@ __all__ = ["checked"]
 BLOCK = 4096  # rows looked at in one go, so that the check needs little memory beside the data
 
 
-def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
-    """`data`, a pair (x, targets), as two arrays on the network's device, every value of which can be learned from.
+def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
+    """`data`, inputs and targets, as arrays on the network's device, every value of which can be learned from.
 
     Errors: ConfigurationError, ShapeError, DataError, LabelError; `name` ("train", "validation") and the row are in
     them.
@@ -35,22 +37,60 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
         raise StateError(
             "fit needs a network that ends in a loss",
             where=repr(net),
-            expected="a loss as the last layer",
+            expected="a loss as the last layer, or as a graph's only output",
             got="a network without one",
-            fix="add SoftmaxCrossEntropy() or QuadraticCost() at the end",
+            fix="add SoftmaxCrossEntropy() or QuadraticCost() at the end; the calls that fit makes, forward, backward "
+            "and step, you can make yourself",
         )
+    arrays = named(net, data, name)
+    n = len(arrays[0])
+    for which, x, shape in zip(net.input_names, arrays, net.input_shapes, strict=False):
+        which = "inputs" if len(net.input_names) == 1 else f"inputs {which!r}"
+        check_input(x, shape, net.dtype, name, which)
+    for x in arrays[1:]:
+        if x.ndim == 0 or len(x) != n:
+            raise ShapeError(
+                f"{name} inputs and targets differ in number",
+                where=f"fit, {name}",
+                expected=f"{n} targets",
+                got=x.shape,
+                fix="give each row its target",
+            )
     try:
-        x, targets = data
-    except (TypeError, ValueError) as error:
+        check_targets(net, arrays[len(net.input_names) :])
+    except LabelError as error:
+        raise LabelError(
+            error.what, where=f"fit, {name}: {error.where}", expected=error.expected, got=error.got, fix=error.fix
+        ) from None
+    return tuple(net.ops.asarray(x) for x in arrays)
+
+
+def named(net: Network, data: Any, name: str) -> list[np.ndarray]:
+    """Inputs and targets as arrays.
+
+    Errors: ConfigurationError for too few or too many, ShapeError for what is no array.
+    """
+    names = [*net.input_names, *net.target_names]
+    least = len(names) - net.optional_targets
+    try:
+        given = list(data)
+    except TypeError:
+        given = []
+    if isinstance(data, np.ndarray) or not least <= len(given) <= len(names):
+        wanted = f"({', '.join(names[:least])})"
         raise ConfigurationError(
-            f"{name} must be a pair",
+            f"{name} must be {'a pair' if least == 2 else f'a tuple of {least}'}",
             where=f"fit, {name}",
-            expected="(x, targets), two arrays of one length",
-            got=f"a {type(data).__name__}",
-            fix=f"{name}=(x, targets)",
-        ) from error
-    x, targets = as_array(x, f"fit, {name}, inputs"), as_array(targets, f"fit, {name}, targets")
-    (shape,) = net.input_shapes
+            expected=f"{wanted}, arrays of one length",
+            got=f"a {type(data).__name__}" + (f" of {len(given)}" if isinstance(data, tuple | list) else ""),
+            fix=f"{name}={wanted}",
+        )
+    kinds = ["inputs"] * len(net.input_names) + ["targets"] * len(net.target_names)
+    return [as_array(x, f"fit, {name}, {kind}") for kind, x in zip(kinds, given, strict=False)]
+
+
+def check_input(x: np.ndarray, shape: Shape, dtype: np.dtype, name: str, which: str) -> None:
+    """Errors: ShapeError, DataError."""
     if x.ndim and not len(x):
         raise ShapeError(
             f"there are no {name} rows",
@@ -61,36 +101,21 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, Any]:
         )
     if x.shape[1:] != shape or not x.ndim:
         raise ShapeError(
-            f"the {name} inputs do not fit the network",
+            f"the {name} {which} do not fit the network",
             where=f"fit, {name}",
             expected=batch_shape(shape),
             got=x.shape,
             fix=f"{name}=(x, targets), x.reshape({', '.join(map(str, (-1, *shape)))}) if these are its numbers",
         )
-    if targets.ndim == 0 or len(targets) != len(x):
-        raise ShapeError(
-            f"{name} inputs and targets differ in number",
-            where=f"fit, {name}",
-            expected=f"{len(x)} targets",
-            got=targets.shape,
-            fix="give each row its target",
-        )
     if x.dtype.kind not in "biuf":
         raise DataError(
-            f"the {name} inputs are not real numbers",
+            f"the {name} {which} are not real numbers",
             where=f"fit, {name}",
             expected="a dtype that converts to float",
             got=x.dtype,
             fix="x.astype(float)",
         )
-    check_finite(x, net.dtype, name)
-    try:
-        net.final_loss.check_targets(targets, net.final_loss._built().shapes[0])
-    except LabelError as error:
-        raise LabelError(
-            error.what, where=f"fit, {name}: {error.where}", expected=error.expected, got=error.got, fix=error.fix
-        ) from None
-    return net.ops.asarray(x), net.ops.asarray(targets)
+    check_finite(x, dtype, name)
 
 
 def as_array(values: Any, where: str) -> np.ndarray:

@@ -42,7 +42,8 @@ def fit(
 ) -> History:
     """For every batch of every epoch: forward, backward, step.
 
-    `train`, `validation`: pairs (x, targets); x (N, ...) as the network was built, targets as its loss takes them.
+    `train`, `validation`: what `net.forward` takes: (x, targets), or (x, targets, weights of the rows); of a graph its
+    inputs and then its targets. x (N, ...) as the network was built, targets as its loss takes them.
     All of it is checked before the first step. `seed` decides the order of the rows, a new one each epoch; the last
     batch may be smaller. `patience`: stop when the validation loss has not fallen for so many epochs, and go back to
     the parameters that had the lowest. `progress`: None shows a bar on a terminal and a line an epoch elsewhere;
@@ -72,28 +73,28 @@ def fit(
             got=repr(optimizer),
             fix="fit(net, SGD(0.1), train, ...)",
         )
-    x, targets = checked(net, train, "train")
+    data = checked(net, train, "train")
     if validation is not None:
         validation = checked(net, validation, "validation")
 
     history, storage = History(), net.storage
-    shown = Progress(progress, epochs, steps=-(-len(x) // batch_size))
+    shown = Progress(progress, epochs, steps=-(-len(data[0]) // batch_size))
     lowest, best = math.inf, None
     # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
     with np.errstate(over="ignore", invalid="ignore"), Interruptible() as run:
         for epoch in range(epochs):
             before = storage.params.copy(), storage.state.copy()
-            order = generator(seed, "shuffle", epoch).permutation(len(x))
+            order = generator(seed, "shuffle", epoch).permutation(len(data[0]))
             tally = Tally(net)
             shown.start(epoch)
             started = time.perf_counter()
-            for number, (rows, wanted) in enumerate(batches(net.ops, x, targets, order, batch_size), start=1):
-                loss, cache = net.forward(rows, wanted)
+            for number, batch in enumerate(batches(net.ops, data, order, batch_size), start=1):
+                loss, cache = net.forward(*batch)
                 net.backward(1.0, cache)
                 if epoch == 0 and number == 1:
                     storage.check_gradients_written()
                 optimizer.step(net)
-                tally.add(loss, cache.scores, wanted)
+                tally.add(loss, *cache.given)
                 shown.step(number)
                 if run.asked:
                     break

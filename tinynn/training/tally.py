@@ -18,16 +18,19 @@ class Tally:
         self.net, self.xp = net, net.xp
         self.total: Any = self.xp.zeros((), self.xp.float64)
         self.right: Any = self.xp.zeros((), self.xp.int64)
-        self.rows = self.counted = self.waiting = 0
+        self.weight: Any = self.xp.zeros((), self.xp.float64)
+        self.counted = self.waiting = 0
         self.scores: Any = None
         self.labels: Any = None
 
-    def add(self, loss: Any, scores: Any, targets: Any) -> None:
-        """One batch: its mean loss, the scores that the loss was given, and the targets."""
-        n = len(scores)
-        self.total = self.total + loss * self.xp.float64(n)  # times an int it would be rounded to float32 once more
-        self.rows += n
-        if self.net.final_loss is None or (labels := self.net.final_loss.labels(targets)) is None:
+    def add(self, loss: Any, scores: Any, *targets: Any) -> None:
+        """One batch: its mean loss, and what the loss was given."""
+        n, of = len(scores), self.net.final_loss
+        assert of is not None
+        weight = self.xp.float64(of.total_weight(*targets))  # times an int it would be rounded to float32 once more
+        self.total = self.total + loss * weight
+        self.weight = self.weight + weight
+        if (labels := of.labels(targets[0])) is None:
             return
         if self.scores is None or self.waiting + n > len(self.scores):
             self.count()
@@ -49,7 +52,7 @@ class Tally:
 
     def loss(self) -> float:
         """The mean loss over all rows so far."""
-        return float(self.total) / max(1, self.rows)
+        return float(self.total) / (float(self.weight) or 1.0)
 
     def accuracy(self) -> float:
         """The share of rows so far whose highest score was the right one; NaN if the targets were no labels."""
