@@ -16,14 +16,18 @@ from table.row import elementwise
 
 import tinynn
 from tinynn import (
+    Add,
     Affine,
+    Concat,
     GradientError,
     Graph,
     Layer,
     Loss,
+    Multiply,
     QuadraticCost,
     ReLU,
     Rescale,
+    Residual,
     Sequential,
     Sigmoid,
     Softmax,
@@ -88,10 +92,29 @@ def network_cases(draw: st.DrawFn, loss: bool, nested: bool = False) -> Case:
     return Case(Sequential(*layers), tuple(inputs), draw(layouts))
 
 
+@st.composite
+def graph_cases(draw: st.DrawFn, loss: bool) -> Case:
+    """Fan-out, a merge, a residual part and a network within, on one or two inputs."""
+    n, width = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    inputs = [draw(arrays((n, width)))]
+    nodes: dict[str, Any] = {"h": (Sequential(Affine(2), draw(smooth)), "x"), "r": (Residual(draw(smooth)), "x")}
+    if draw(st.booleans()):
+        inputs.append(draw(arrays((n, 2))))
+        nodes["m"] = (draw(st.sampled_from([Add, Multiply]))(), "h", "z")
+    nodes["y"] = (Concat(), "h", "r", "m" if "m" in nodes else "x", "r")
+    if loss:
+        nodes["scores"] = (Affine(2), "y")
+        nodes["loss"] = (draw(st.sampled_from([SoftmaxCrossEntropy, QuadraticCost]))(), "scores", "t")
+        inputs.append(draw(st.one_of(label_rows(n, 2), probability_rows(n, 2))))
+    return Case(Graph(**nodes), tuple(inputs), draw(layouts))
+
+
 CASES: dict[str, st.SearchStrategy[Case]] = {name: row.cases for name, row in ROWS.items()} | {
     "Sequential": network_cases(loss=False),
     "Sequential with a loss": network_cases(loss=True),
     "nested Sequential": st.booleans().flatmap(lambda loss: network_cases(loss, nested=True)),
+    "Graph": graph_cases(loss=False),
+    "Graph with a loss": graph_cases(loss=True),
     "custom layer": elementwise(st.builds(Gain)),
     "custom layer of two inputs": elementwise(st.builds(Product), inputs=2),
 }

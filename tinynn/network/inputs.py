@@ -26,21 +26,30 @@ def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array
     if not most - (net.optional_targets if targets else 0) <= len(xs) <= most:
         refuse_number(net, xs, targets)
     received = []
-    for name, shape, x in zip(net.input_names, shapes, xs, strict=False):
-        received.append(x if is_ready(x, net, shape) else as_input(net, x, name, shape))
-    for name, t in zip(net.target_names, xs[len(shapes) :], strict=False):
-        received.append(t if type(t) is net.xp.ndarray else as_array(net, t, f"{name}: this is", "one for each row"))
+    for i, x in enumerate(xs):
+        if i >= len(shapes):
+            x = x if type(x) is net.xp.ndarray else as_array(net, x, "the targets are", "one for each row of x")
+        elif not is_ready(x, net, shapes[i]):
+            x = as_input(net, x, i)
+        received.append(x)
     n = len(received[0])
-    for name, x in zip(net.input_names + net.target_names, received, strict=False):
+    for x in received:
         if x.ndim == 0 or len(x) != n:
-            raise ShapeError(
-                "inputs and targets differ in number" if targets else "the inputs differ in number",
-                where=net.where,
-                expected=f"{n} rows of {name}, one for each row of {net.input_names[0]}",
-                got=f"{name} of shape {x.shape}",
-                fix="give all of them the same length",
-            )
+            refuse_rows(net, received)
     return tuple(received)
+
+
+def refuse_rows(net: Any, received: list[Array]) -> NoReturn:
+    """Errors: ShapeError that names the first one that is longer or shorter than the input."""
+    n, names = len(received[0]), (*net.input_names, *net.target_names)
+    name, wrong = next((a, x) for a, x in zip(names, received, strict=False) if x.ndim == 0 or len(x) != n)
+    raise ShapeError(
+        "inputs and targets differ in number" if name in net.target_names else "the inputs differ in number",
+        where=net.where,
+        expected=f"{n} rows of {name}, one for each row of {names[0]}",
+        got=f"{name} of shape {wrong.shape}",
+        fix="give all of them the same length",
+    )
 
 
 def refuse_number(net: Any, xs: tuple[Any, ...], targets: bool) -> NoReturn:
@@ -64,8 +73,9 @@ def is_ready(x: Any, net: Any, shape: Shape) -> bool:
     return type(x) is net.xp.ndarray and x.dtype is net.dtype and x.shape[1:] == shape and x.ndim > len(shape)
 
 
-def as_input(net: Any, x: Any, name: str, shape: Shape) -> Array:
-    """One input: of the network's dtype, unless the layers that read it take integers as they are."""
+def as_input(net: Any, x: Any, i: int) -> Array:
+    """Input number i: of the network's dtype, unless the layers that read it take integers as they are."""
+    name, shape = net.input_names[i], net.input_shapes[i]
     what = "the input" if len(net.input_shapes) == 1 else f"the input {name!r}"
     x = as_array(net, x, f"{what} is", f"rows of one length, {batch_shape(shape)}")
     if x.dtype != net.dtype and x.dtype.kind not in "biuf":
