@@ -128,7 +128,7 @@ class Graph(Network):
             except Exception as error:
                 reraise(error, node.layer, "backward", total)
             for read, dx in zip(node.reads, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
-                if dx is not None and self.wanted[read] and read in node.learns_from:
+                if dx is not None and self.wanted[read]:
                     self.add(totals, node, read, dx)
         dxs = tuple(totals.get(name) for name in self.input_names) if self.needs_dx else None
         return dxs[0] if dxs is not None and len(dxs) == 1 else dxs
