@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from tinynn import Layer, Sequential
+from tinynn import Graph, Layer, Sequential
 
 __all__ = ["dtype_for", "infer", "operator_of", "run"]
 
@@ -25,8 +25,10 @@ def run(model: Any, inputs: list[Any], operators: Mapping[str, Callable[..., Any
     fed = [value.name for value in graph.input if value.name not in values]
     values |= zip(fed, inputs, strict=True)
     values[""] = None  # how ONNX names an optional input that is left out
-    for node in graph.node:
+    for i, node in enumerate(graph.node):
         attributes = {attribute.name: plain(helper.get_attribute_value(attribute)) for attribute in node.attribute}
+        if node.op_type == "Gradient":
+            attributes["nodes"] = graph.node[:i]
         results = operators[operator_of(node)](*(values[name] for name in node.input), **attributes)
         results = results if isinstance(results, tuple) else (results,)
         values |= zip(node.output, results[: len(node.output)], strict=True)
@@ -37,6 +39,8 @@ def plain(value: Any) -> Any:
     """An attribute's value in Python's own types, but for arrays."""
     if isinstance(value, bytes):
         return value.decode()
+    if isinstance(value, list):
+        return [plain(item) for item in value]
     return numpy_helper.to_array(value) if hasattr(value, "raw_data") else value
 
 
@@ -46,6 +50,8 @@ def dtype_for(*xs: Any) -> str:
     return "float32" if all(x.dtype.name in exact for x in xs) else "float64"
 
 
-def infer(layer: Layer, x: Any) -> np.ndarray:
-    """What the layer, alone in a network, makes of x (N, ...) at inference."""
-    return Sequential(layer).build(x.shape[1:], dtype=dtype_for(x)).predict(x)
+def infer(layer: Layer, *xs: Any) -> np.ndarray:
+    """What the layer, alone in a network, makes of inputs (N, ...) at inference."""
+    names = [f"x{i}" for i in range(len(xs))]
+    net = Sequential(layer) if len(xs) == 1 else Graph(y=(layer, *names))
+    return net.build(*(x.shape[1:] for x in xs), dtype=dtype_for(*xs)).predict(*xs)
