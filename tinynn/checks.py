@@ -41,9 +41,16 @@ def whole_number(value: Any, what: str, *, where: str, fix: str) -> int:
 
 
 def finite_number(
-    value: Any, what: str, *, where: str, fix: str, above: float = -math.inf, least: float = -math.inf
+    value: Any,
+    what: str,
+    *,
+    where: str,
+    fix: str,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    below: float = math.inf,
 ) -> float:
-    """`value` as a Python float, if it is a finite number greater than `above` and not less than `least`.
+    """`value` as a Python float, if it is a finite number above `above`, at least `least` and below `below`.
 
     A Python float, because a NumPy scalar of another precision would promote the arrays it meets.
     Errors: ConfigurationError.
@@ -52,8 +59,9 @@ def finite_number(
         number = math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not (math.isfinite(number) and number > above and number >= least):
+    if not (math.isfinite(number) and number > above and number >= least and number < below):
         bounds = f" > {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
+        bounds += f"{' and' if bounds else ''} < {below:g}" if below < math.inf else ""
         raise ConfigurationError(
             f"{what} must be a finite number", where=where, expected=f"a number{bounds}", got=repr(value), fix=fix
         )
