@@ -53,6 +53,9 @@ class Storage:
         self.decayed = next((o for o, (_, _, d) in zip(offsets, trained, strict=True) if not d.decay), size)
         self.work = ops.zeros(min(BLOCK, max(1, size)), dtype)
 
+        self._places = {
+            full_name(path, d.name): (start, d.shape) for (path, _, d), start in zip(trained, offsets, strict=True)
+        }
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.states: dict[str, Array] = {}
@@ -70,6 +73,11 @@ class Storage:
             gradient[...] = math.nan  # born NaN: a gradient that backward forgets to write is loud
             self.gradients[full_name(path, d.name)] = gradient
             layer._bind(f"d{d.name}", gradient)
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """The views by name into another flat vector of the parameters' layout, such as an optimizer's velocity."""
+        places = self._places.items()
+        return {name: vector[start : start + math.prod(shape)].reshape(shape) for name, (start, shape) in places}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Host copies of all parameters and states by name."""
