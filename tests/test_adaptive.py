@@ -181,7 +181,7 @@ def test_eight_steps_of_pytorch(name: str) -> None:
 def test_the_size_of_the_gradient_does_not_matter(make: Any, scale: float) -> None:
     net, other = network([40], [], "float64"), network([40], [], "float64")
     other.storage.grads *= scale
-    one, two = make(0.1, eps=1e-300), make(0.1, eps=1e-300)
+    one, two = make(0.1, eps=1e-30), make(0.1, eps=1e-30)
     for _ in range(3):
         one.step(net)
         two.step(other)
@@ -224,3 +224,14 @@ def test_momentum_set_to_0_forgets_the_velocity() -> None:
     sgd.momentum = 0.5
     sgd.step(net)  # the velocity is the last gradient alone
     np.testing.assert_allclose(net.storage.params, plain.storage.params - 0.15 * net.storage.grads, rtol=1e-14)
+
+
+@pytest.mark.parametrize("make", [Adam, AdamW, RMSProp, Adagrad], ids=lambda make: make.__name__)
+def test_gradients_of_zero_move_nothing_but_by_decay(make: Any) -> None:
+    net = network([70], [3], "float32")
+    net.storage.grads[...] = 0
+    before = net.storage.params.copy()
+    optimizer = make(0.1, eps=1e-30, **({"weight_decay": 0.0} if make is AdamW else {}))
+    for _ in range(3):
+        optimizer.step(net)
+    np.testing.assert_array_equal(net.storage.params, before)

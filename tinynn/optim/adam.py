@@ -18,7 +18,7 @@ class Adam(Optimizer):
 
     g = dW + l2 W; m <- beta1 m + (1 - beta1) g and m^ = m / (1 - beta1^t); v <- beta2 v + (1 - beta2) g^2 and
     v^ = v / (1 - beta2^t); t = 1, 2, ... counts the steps. L2 acts on weights, not on biases.
-    `lr` > 0 may be a schedule; `beta1`, `beta2` in [0, 1); `eps` > 0; `l2` >= 0. All may be changed between steps.
+    `lr` > 0 may be a schedule; `beta1`, `beta2` in [0, 1); `eps` >= 1e-30; `l2` >= 0. All may be changed between steps.
     `clip_norm`, `clip_value`: see `Optimizer`. scikit-learn, and the paper's faster form, add eps to sqrt(v) instead of
     sqrt(v^): theirs is larger by 1 / sqrt(1 - beta2^t) than the same eps here.
     Errors: ConfigurationError, also on a change.
@@ -28,7 +28,7 @@ class Adam(Optimizer):
     vectors = ("m", "v")
     beta1 = Setting("decay of the mean", "0.9", least=0, below=1)
     beta2 = Setting("decay of the mean square", "0.999", least=0, below=1)
-    eps = Setting("summand", "1e-8", above=0)
+    eps = Setting("summand", "1e-8", least=1e-30)  # float32 takes 1e-50 for 0
     l2 = Setting("weight decay", "1e-4", least=0)
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,8 +36,9 @@ class Optimizer:
     vectors: tuple[str, ...] = ()
     """The flat vectors that the optimizer keeps, of the layout of the parameters: `self.vector("velocity")`."""
 
-    clip_norm = Setting("largest norm of the gradient", "1.0", above=0, optional=True)
-    clip_value = Setting("largest element of the gradient", "0.5", above=0, optional=True)
+    # Bounds that float32 holds, with room: a 0 made of 1e-50 would divide.
+    clip_norm = Setting("largest norm of the gradient", "1.0", least=1e-30, below=1e30, optional=True)
+    clip_value = Setting("largest element of the gradient", "0.5", least=1e-30, below=1e30, optional=True)
 
     def __init__(
         self, lr: float | Callable[[int], float], *, clip_norm: float | None = None, clip_value: float | None = None
@@ -136,13 +138,17 @@ class Optimizer:
         Nothing is changed then.
         """
         arrays = dict(state)
-        steps = arrays.pop("steps", None)
-        if isinstance(steps, bool) or not hasattr(steps, "__index__") or steps.__index__() < 0:
+        given = arrays.pop("steps", None)
+        try:
+            steps = -1 if isinstance(given, bool) else operator.index(given)
+        except TypeError:
+            steps = -1
+        if steps < 0:
             raise ConfigurationError(
                 "this is not the state of an optimizer",
                 where=f"{type(self).__name__}.load_state",
                 expected="steps: an integer >= 0",
-                got=f"steps: {steps!r}",
+                got=f"steps: {given!r}",
                 fix="optimizer.load_state(other.state())",
             )
         for name in arrays:
@@ -152,7 +158,7 @@ class Optimizer:
             self._vectors = self._placed(arrays, self._storage)
         else:
             self._loaded = arrays
-        self.steps = steps.__index__()
+        self.steps = steps
 
     def _placed(self, arrays: Mapping[str, Any], storage: Storage) -> dict[str, Array]:
         """The arrays by name as flat vectors of the storage's layout."""

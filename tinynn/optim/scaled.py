@@ -15,16 +15,16 @@ __all__ = ["Adagrad", "RMSProp"]
 class RMSProp(Optimizer):
     """W <- W - lr g / (sqrt(s) + eps), with s the running mean of g^2 and g = dW + l2 W.
 
-    s <- rho s + (1 - rho) g^2, s being 0 at first. `lr` > 0 may be a schedule; `rho` in [0, 1); `eps` > 0; `l2` >= 0
-    acts on weights, not on biases. All may be changed between steps. `clip_norm`, `clip_value`: see `Optimizer`.
-    PyTorch has the same form; TensorFlow's adds eps under the root.
+    s <- rho s + (1 - rho) g^2, s being 0 at first. `lr` > 0 may be a schedule; `rho` in [0, 1); `eps` >= 1e-30;
+    `l2` >= 0 acts on weights, not on biases. All may be changed between steps. `clip_norm`, `clip_value`: see
+    `Optimizer`. PyTorch has the same form.
     Errors: ConfigurationError, also on a change.
     Source: Tieleman, Hinton, "Neural Networks for Machine Learning", lecture 6.5, 2012.
     """
 
     vectors = ("squares",)
     rho = Setting("decay of the mean square", "0.9", least=0, below=1)
-    eps = Setting("summand", "1e-8", above=0)
+    eps = Setting("summand", "1e-8", least=1e-30)  # float32 takes 1e-50 for 0
     l2 = Setting("weight decay", "1e-4", least=0)
 
     def __init__(
@@ -50,14 +50,14 @@ class RMSProp(Optimizer):
 class Adagrad(Optimizer):
     """W <- W - lr g / (sqrt(s) + eps), with s the sum of g^2 over all steps so far and g = dW + l2 W.
 
-    `lr` > 0 may be a schedule; `eps` > 0; `l2` >= 0 acts on weights, not on biases. All may be changed between steps.
-    `clip_norm`, `clip_value`: see `Optimizer`.
+    `lr` > 0 may be a schedule; `eps` >= 1e-30; `l2` >= 0 acts on weights, not on biases. All may be changed between
+    steps. `clip_norm`, `clip_value`: see `Optimizer`.
     Errors: ConfigurationError, also on a change.
     Source: Duchi, Hazan, Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", 2011.
     """
 
     vectors = ("squares",)
-    eps = Setting("summand", "1e-8", above=0)
+    eps = Setting("summand", "1e-8", least=1e-30)  # float32 takes 1e-50 for 0
     l2 = Setting("weight decay", "1e-4", least=0)
 
     def __init__(
