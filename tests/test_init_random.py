@@ -50,6 +50,11 @@ def test_the_variance_is_that_of_the_formula(
     assert abs(W.mean()) < 4 * math.sqrt(expected / W.size)
 
 
+def test_fan_in_and_fan_out_of_a_convolution_count_the_taps_of_its_window() -> None:
+    assert init.fan_in_out((8, 3, 5, 4)) == (3 * 5 * 4, 8 * 5 * 4)
+    assert init.fan_in_out((8, 3)) == (8, 3)
+
+
 def test_glorot_is_uniform_up_to_its_bound_and_the_others_are_normal() -> None:
     rng = np.random.default_rng(0)
     bound = math.sqrt(6 / (30 + 70))

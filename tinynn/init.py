@@ -1,6 +1,7 @@
 """Initialisers: functions (rng, shape) -> float64 array, drawn on the host.
 
-A weight matrix has shape (D, M): D = fan-in, M = fan-out. Wherever tinynn asks for an initialiser it also takes an
+A weight matrix has shape (D, M): D = fan-in, M = fan-out. The filters of a convolution have shape (F, C, kh, kw), and
+with k = kh kw, D = C k and M = F k. Wherever tinynn asks for an initialiser it also takes an
 array, which then must have exactly the parameter's shape. An initialiser of your own is any function of that form.
 """
 
@@ -18,7 +19,10 @@ Init = Callable[[np.random.Generator, Shape], np.ndarray]
 
 
 def fan_in_out(shape: Shape) -> tuple[int, int]:
-    """(D, M) -> D, M: how many inputs feed one output, and how many outputs one input feeds."""
+    """(D, M) -> D, M: how many inputs feed one output, and how many outputs one input feeds. (F, C, kh, kw) alike."""
+    if len(shape) == 4:
+        taps = shape[2] * shape[3]
+        return shape[1] * taps, shape[0] * taps
     return (shape[0], shape[-1]) if shape else (1, 1)
 
 

@@ -11,11 +11,12 @@ from tinynn.backend.activation_verbs import ActivationVerbs
 from tinynn.backend.softmax_verbs import SoftmaxVerbs
 from tinynn.backend.update_verbs import UpdateVerbs
 from tinynn.backend.verbs import Array
+from tinynn.backend.window_verbs import WindowVerbs
 
 __all__ = ["Array", "Ops"]
 
 
-class Ops(ActivationVerbs, SoftmaxVerbs, UpdateVerbs, ABC):
+class Ops(ActivationVerbs, SoftmaxVerbs, UpdateVerbs, WindowVerbs, ABC):
     """All verbs. A backend overrides those that its device does better, never what they mean."""
 
     # --- memory

@@ -3,7 +3,9 @@
 from tinynn.layer import Layer
 from tinynn.layers.activations import *
 from tinynn.layers.affine import *
+from tinynn.layers.convolution import *
 from tinynn.layers.merge import *
+from tinynn.layers.pooling import *
 from tinynn.layers.rescale import *
 
 __all__ = sorted(name for name, thing in globals().items() if isinstance(thing, type) and thing is not Layer)  # pyright: ignore[reportUnsupportedDunderAll]

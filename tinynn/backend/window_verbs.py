@@ -1,0 +1,87 @@
+"""Sliding windows over images in rows: the steps of convolution and pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinynn.backend.verbs import Array, Verbs
+
+__all__ = ["WindowVerbs"]
+
+Taps = Sequence[tuple[slice, slice]]
+
+
+class WindowVerbs(Verbs):
+    """Images lie in rows, (H, C, W, N). P and Q: the rows and columns of a window's outputs; k: its size.
+
+    Taps are the places of a window: (rows, columns) are what one of them sees, at all outputs together.
+    """
+
+    def unfold(self, x: Array, taps: Sequence[slice], out: Array) -> Array:
+        """out[h, c, j, q, n] = x[h, c, taps[j], n][q]: next to each column, the others that a window sees with it.
+
+        Shapes: x (H, C, W, N), out (H, C, k, Q, N).
+        """
+        for j, columns in enumerate(taps):
+            out[:, :, j] = x[:, :, columns]
+        return out
+
+    def fold(self, dy: Array, taps: Sequence[slice], out: Array) -> Array:
+        """out[h, c, taps[j], n] = the sum over j of dy[h, c, j, :, n], 0 where no tap is: the transpose of unfold."""
+        out[...] = 0
+        for j, columns in enumerate(taps):
+            seen = out[:, :, columns]
+            self.xp.add(seen, dy[:, :, j], out=seen)
+        return out
+
+    def stacked_rows(self, x: Array, outputs: int, size: int, stride: int, dilation: int) -> Array:
+        """A view: y[p, i] = x[stride p + dilation i], for p < outputs and i < size. Not to be written to."""
+        step, *others = x.strides
+        return self.xp.lib.stride_tricks.as_strided(
+            x, (outputs, size, *x.shape[1:]), (stride * step, dilation * step, *others)
+        )
+
+    def matmul_stack(self, a: Array, b: Array, out: Array) -> Array:
+        """out[i] = a[i] @ b[i] for each matrix of the stack, in which axes that are missing or 1 are repeated."""
+        return self.xp.matmul(a, b, out=out)
+
+    def max_window(self, x: Array, taps: Taps, out: Array) -> Array:
+        """out = the largest of x[rows, :, columns] over the taps, NaN where one is NaN. Shapes: out (P, C, Q, N)."""
+        first, *others = taps
+        out[...] = x[first[0], :, first[1]]
+        for rows, columns in others:
+            self.xp.maximum(out, x[rows, :, columns], out=out)
+        return out
+
+    def max_window_backward(self, dy: Array, y: Array, x: Array, taps: Taps, out: Array, work: Array) -> Array:
+        """out[rows, :, columns] = the sum of dy over the windows in which the first of the largest x stands there.
+
+        Shapes: y, dy (P, C, Q, N); out as x; `work` (2, P, C, Q, N), overwritten.
+        """
+        xp = self.xp
+        left, part = work[0], work[1]
+        left[...] = dy
+        out[...] = 0
+        for rows, columns in taps:
+            # What one tap has got is no longer there for the next that is as large.
+            xp.equal(x[rows, :, columns], y, out=part, casting="unsafe")
+            xp.multiply(part, left, out=part)
+            xp.subtract(left, part, out=left)
+            seen = out[rows, :, columns]
+            xp.add(seen, part, out=seen)
+        return out
+
+    def sum_window(self, x: Array, taps: Taps, out: Array) -> Array:
+        """out = the sum of x[rows, :, columns] over the taps. Shapes: out (P, C, Q, N)."""
+        out[...] = 0
+        for rows, columns in taps:
+            self.xp.add(out, x[rows, :, columns], out=out)
+        return out
+
+    def sum_window_backward(self, dy: Array, taps: Taps, out: Array) -> Array:
+        """out[rows, :, columns] = the sum of dy over the windows that reach there. Shapes: dy (P, C, Q, N)."""
+        out[...] = 0
+        for rows, columns in taps:
+            seen = out[rows, :, columns]
+            self.xp.add(seen, dy, out=seen)
+        return out
