@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,16 @@ import pytest
 
 from tinynn import (
     SGD,
+    Adagrad,
+    Adam,
+    AdamW,
     Affine,
     ConfigurationError,
     MissingExtraError,
+    Optimizer,
     ReLU,
     Rescale,
+    RMSProp,
     Sequential,
     SoftmaxCrossEntropy,
     fit,
@@ -33,7 +39,7 @@ class CUDARuntimeError(RuntimeError):
 # What the code under test may ask of CuPy; all of it is in CuPy 14.
 ARRAYS = ("ndarray", "dtype", "float64", "int64", "uint32", "zeros", "empty", "asarray", "arange", "concatenate")
 UFUNCS = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "exp", "log1p", "isnan", "matmul")
-SHARED = (*ARRAYS, *UFUNCS, "einsum")
+SHARED = (*ARRAYS, *UFUNCS, "sqrt", "einsum")
 
 
 def stand_in(devices: int | Exception) -> Any:
@@ -76,13 +82,24 @@ def test_no_gpu_is_said_at_build(monkeypatch: pytest.MonkeyPatch, devices: int |
     assert "nvidia-smi" in str(caught.value.fix)
 
 
-def test_training_takes_the_same_path_as_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
+    "SGD": lambda: SGD(0.1, l2=0.01),
+    "momentum": lambda: SGD(0.1, l2=0.01, momentum=0.9, nesterov=True, clip_norm=0.5),
+    "Adam": lambda: Adam(l2=0.01, clip_value=0.1),
+    "AdamW": AdamW,
+    "RMSProp": RMSProp,
+    "Adagrad": Adagrad,
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_training_takes_the_same_path_as_numpy(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", stand_in(1))
     rng = np.random.default_rng(0)
     x, t = rng.integers(0, 256, (70, 4), dtype=np.uint8), rng.integers(0, 3, 70)
     nets = [network().build((4,), backend=backend, seed=3) for backend in ("numpy", "cupy")]
     assert [net.ops.name for net in nets] == ["numpy", "cupy"]
-    histories = [fit(net, SGD(0.1, l2=0.01), (x, t), epochs=2, validation=(x, t), progress=False) for net in nets]
+    histories = [fit(net, make(), (x, t), epochs=2, validation=(x, t), progress=False) for net in nets]
     assert histories[0].loss == histories[1].loss
     assert np.array_equal(nets[0].predict(x), nets[1].predict(x))
 

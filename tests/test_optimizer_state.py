@@ -254,5 +254,8 @@ def test_an_optimizer_of_ones_own_has_it_all() -> None:
     assert own.state().keys() == {"steps", "mean.0.W0", "mean.0.b0"}
     with pytest.raises(StateError):
         own.step(network([70], [3], "float64"))
+    for asked in (lambda: own.vector("velocity"), lambda: SignSGD(0.1).vector("mean")):
+        with pytest.raises(StateError, match="there is no vector"):
+            asked()
     with pytest.raises(NotImplementedError, match="must define update"):
         Optimizer(0.1).step(net)

@@ -240,6 +240,21 @@ def test_what_a_schedule_returns_is_checked(value: Any) -> None:
     np.testing.assert_array_equal(net.storage.params, before)
 
 
+def test_a_schedule_that_overflows_says_so() -> None:
+    sgd = SGD(exponential(0.1, rate=2.0))
+    sgd.load_state({"steps": 5000})
+    with pytest.raises(ConfigurationError, match="learning rate") as caught:
+        sgd.step(network([5], [5], "float64"))
+    assert "rate=2.0) at step 5000" in str(caught.value.where) and caught.value.got == "inf"
+
+
+@pytest.mark.parametrize("mistake", [lambda: SGD(cosine), lambda: warm_up(cosine, 5)])  # type: ignore[arg-type]
+def test_a_schedule_without_its_settings_is_refused(mistake: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be a finite number") as caught:
+        mistake()
+    assert "cosine" in str(caught.value.got)
+
+
 def test_numpy_numbers_from_a_schedule_do_not_promote() -> None:
     net, sgd = network([5], [5], "float32"), SGD(lambda step: np.float64(0.1), momentum=0.5)
     sgd.step(net)

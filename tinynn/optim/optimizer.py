@@ -55,7 +55,10 @@ class Optimizer:
         """The learning rate of the next step; a number or a schedule may be assigned."""
         if self._schedule is None:
             return self._lr
-        lr = self._schedule(self.steps)
+        try:
+            lr = self._schedule(self.steps)
+        except OverflowError:  # what Python makes of 2.0**5000
+            lr = math.inf
         if type(lr) is float and 0.0 <= lr < math.inf:  # the usual case, without the words of the other
             return lr
         where = f"{type(self).__name__}, {self._schedule!r} at step {self.steps}"
@@ -65,7 +68,7 @@ class Optimizer:
     @lr.setter
     def lr(self, lr: Any) -> None:
         kind = type(self).__name__
-        if callable(lr):
+        if callable(lr) and not isinstance(lr, type):
             self._schedule, self._lr = lr, math.nan
         else:
             fix = f"{kind}(lr=0.1)"
@@ -96,7 +99,14 @@ class Optimizer:
         """The optimizer's own flat vector of that name, zeros when it is first asked for."""
         found = self._vectors.get(name)
         if found is None:
-            assert self._storage is not None
+            if self._storage is None or name not in self.vectors:
+                raise StateError(
+                    f"there is no vector {name!r}",
+                    where=type(self).__name__,
+                    expected=f"one of {self.vectors}, within a step",
+                    got=repr(name) if self._storage else "an optimizer before its first step",
+                    fix=f"vectors = ({name!r},) in the class, and self.vector({name!r}) in its update",
+                )
             found = self._vectors[name] = self._zeros(self._storage)
         return found
 

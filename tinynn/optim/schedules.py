@@ -25,7 +25,7 @@ class Schedule:
             fix, bounds = f"{kind}({EXAMPLES[kind]})", BOUNDS.get(name)
             if bounds is None:
                 checked = positive_integer(value, f"{name} of {kind}", where=kind, fix=fix)
-            elif name == "to" and callable(value):
+            elif name == "to" and callable(value) and not isinstance(value, type):
                 continue
             else:
                 checked = finite_number(value, f"{name} of {kind}", where=kind, fix=fix, **bounds)
