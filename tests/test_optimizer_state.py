@@ -88,7 +88,7 @@ def test_a_run_goes_on_to_the_bit(name: str, way: Any, dtype: str, tmp_path: Pat
     run(net, optimizer, 0, 5)
     other_net, other = copy.deepcopy(net), way(optimizer, make, tmp_path)
     run(net, optimizer, 5, 8)  # the one that was copied from goes its own way
-    assert other.steps == 5 and repr(other) == repr(optimizer)
+    assert other.steps_taken == 5 and repr(other) == repr(optimizer)
     run(other_net, other, 5, 12)
     np.testing.assert_array_equal(other_net.storage.params, through.storage.params)
     assert other.state().keys() == straight.state().keys()
@@ -155,7 +155,7 @@ def test_a_network_built_again_is_another(name: str) -> None:
     net, optimizer = Sequential(Affine(3), SoftmaxCrossEntropy()).build((4,)), MAKE[name]()
     fit(net, optimizer, data, epochs=1, batch_size=10, progress=False)
     fit(net, optimizer, data, epochs=1, batch_size=10, progress=False)
-    assert optimizer.steps == 4
+    assert optimizer.steps_taken == 4
     net.build((4,))
     with pytest.raises(StateError, match="built again"):
         fit(net, optimizer, data, epochs=1, progress=False)
@@ -209,7 +209,7 @@ def test_a_state_that_does_not_fit_changes_nothing(name: str) -> None:
     np.testing.assert_array_equal(net.storage.params, params)
     fresh.load_state(good())
     fresh.step(net)
-    assert fresh.steps == 3
+    assert fresh.steps_taken == 3
 
 
 @pytest.mark.parametrize("make", [SGD, RMSProp], ids=lambda make: make.__name__)

@@ -86,7 +86,7 @@ class AdamW(Optimizer):
 
 def adam(self: Adam | AdamW, ops: Ops, storage: Storage, lr: float, l2: float, shrink: float) -> None:
     """One step of either: lr m^ / (sqrt(v^) + eps) = rate m / (sqrt(v) + small)."""
-    t = self.steps + 1
+    t = self.steps_taken + 1
     root = math.sqrt(1 - self.beta2**t)
     rate, small = lr * root / (1 - self.beta1**t), self.eps * root
     m, v, decayed, work = self.vector("m"), self.vector("v"), storage.decayed, storage.work

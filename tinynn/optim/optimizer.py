@@ -43,7 +43,7 @@ class Optimizer:
     def __init__(
         self, lr: float | Callable[[int], float], *, clip_norm: float | None = None, clip_value: float | None = None
     ) -> None:
-        self.steps = 0
+        self.steps_taken = 0  # not `steps`, which a subclass may well want for itself
         self.lr = lr
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self._storage: Storage | None = None
@@ -56,12 +56,12 @@ class Optimizer:
         if self._schedule is None:
             return self._lr
         try:
-            lr = self._schedule(self.steps)
+            lr = self._schedule(self.steps_taken)
         except OverflowError:  # what Python makes of 2.0**5000
             lr = math.inf
         if type(lr) is float and 0.0 <= lr < math.inf:  # the usual case, without the words of the other
             return lr
-        where = f"{type(self).__name__}, {self._schedule!r} at step {self.steps}"
+        where = f"{type(self).__name__}, {self._schedule!r} at step {self.steps_taken}"
         fix = "a schedule that returns a Python number, such as cosine(0.1, steps=5000)"
         return finite_number(lr, "the learning rate lr", where=where, fix=fix, least=0)
 
@@ -89,7 +89,7 @@ class Optimizer:
         if self.clip_norm is not None:
             storage.ops.clip_norm(storage.grads, self.clip_norm, storage.work)
         self.update(storage.ops, storage, self._lr if self._schedule is None else self.lr)
-        self.steps += 1
+        self.steps_taken += 1
 
     def update(self, ops: Ops, storage: Storage, lr: float) -> None:
         """Changes `storage.params` from `storage.grads`: what a subclass defines."""
@@ -120,7 +120,7 @@ class Optimizer:
                 "this optimizer belongs to another network, or to this one before it was built again",
                 where=type(self).__name__,
                 expected="the network of its first step, whose gradients its state was made from",
-                got=f"another one, after {self.steps} steps",
+                got=f"another one, after {self.steps_taken} steps",
                 fix=f"a new optimizer: {self!r}",
             )
         if self._loaded:
@@ -139,7 +139,7 @@ class Optimizer:
             for vector, array in self._vectors.items():
                 for name, view in self._storage.views(array).items():
                     arrays[f"{vector}.{name}"] = self._storage.ops.to_host(view).copy()
-        return {"steps": self.steps, **arrays}
+        return {"steps": self.steps_taken, **arrays}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` returned; before the first step too, and the arrays are then checked by that step.
@@ -168,7 +168,7 @@ class Optimizer:
             self._vectors = self._placed(arrays, self._storage)
         else:
             self._loaded = arrays
-        self.steps = steps
+        self.steps_taken = steps
 
     def _placed(self, arrays: Mapping[str, Any], storage: Storage) -> dict[str, Array]:
         """The arrays by name as flat vectors of the storage's layout."""
