@@ -7,5 +7,6 @@ from tinynn.layers.convolution import *
 from tinynn.layers.merge import *
 from tinynn.layers.pooling import *
 from tinynn.layers.rescale import *
+from tinynn.layers.shape import *
 
 __all__ = sorted(name for name, thing in globals().items() if isinstance(thing, type) and thing is not Layer)  # pyright: ignore[reportUnsupportedDunderAll]
