@@ -35,7 +35,6 @@ def check(case: Stored) -> None:
 
 def compare(output: Any, reference: Any, case: Stored) -> None:
     """As ONNX does it, after a cast where the case's dtype is none that layers compute in; whole numbers exactly."""
-    assert output.dtype.name in ("float32", "float64")
     if reference.dtype.kind in "biu":
         np.testing.assert_array_equal(output, reference)
     if reference.dtype.name not in ("float32", "float64"):

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from onnx_cases import activations, dense, gradient, merge, optimizers
+from onnx_cases import activations, dense, gradient, images, merge, optimizers
 from onnx_cases.reading import Stored, collect
 from onnx_cases.running import operator_of, run
 
 __all__ = ["OPERATORS", "Stored", "collect", "operator_of", "run"]
 
-FAMILIES = (dense, activations, merge, gradient, optimizers)
+FAMILIES = (dense, activations, images, merge, gradient, optimizers)
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     name: adapter for family in FAMILIES for name, adapter in family.OPERATORS.items()

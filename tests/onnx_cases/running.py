@@ -14,7 +14,12 @@ __all__ = ["dtype_for", "infer", "operator_of", "run"]
 
 
 def operator_of(node: Any) -> str:
-    """The name under which an operator is covered or not: ONNX's own."""
+    """The name under which an operator is covered or not: ONNX's own, and what it does where one name has several."""
+    if node.op_type in ("Resize", "Upsample"):
+        mode = next((attribute.s.decode() for attribute in node.attribute if attribute.name == "mode"), "nearest")
+        return f"{node.op_type} {mode}"
+    if node.op_type == "MaxPool" and len(node.output) > 1:
+        return "MaxPool with places"
     return node.op_type
 
 
