@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from tinynn.backend import Ops, get_backend
 from tinynn.layer import Layer, Shape
 from tinynn.network import Network
 from tinynn.random import generator
-from tinynn.specimen import Result, Specimen
+from tinynn.specimen import Result, Specimen, elsewhere
 
 __all__ = ["gradcheck"]
 
@@ -149,23 +148,33 @@ def check_repeatable(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any, resu
 def check_cache(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any, result: Result) -> None:
     """Another call between forward and backward, in another thread, changes nothing: the cache holds all there is."""
 
-    def call_elsewhere() -> None:
-        # The rows in reverse: other numbers, but as legal as the first.
-        thread = threading.Thread(target=specimen.output, args=([x[::-1] for x in xs],))
-        thread.start()
-        thread.join()
-
-    again = specimen.run(xs, dy, between=call_elsewhere)
-    same(
-        specimen, result, again, "backward used what a later forward left behind", "return as cache what backward needs"
-    )
+    # The rows in reverse, then these with the first behind them: other numbers, but as legal; then another batch size.
+    for rows in ([x[::-1] for x in xs], [np.concatenate([x[::-1], x]) for x in xs]):
+        again = specimen.run(xs, dy, between=lambda rows=rows: elsewhere(lambda: specimen.output(rows)))
+        what, fix = "backward used what a later forward left behind", "return as cache what backward needs"
+        same(specimen, result, again, what, fix)
 
 
 def check_layouts(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any, result: Result) -> None:
     """The same numbers in another order in memory give the same result."""
-    for layout, spread in (("strided", lambda a: np.repeat(a, 2, axis=0)[::2]), ("column-major", np.asfortranarray)):
+    for layout, spread in LAYOUTS.items():
         again = specimen.run([spread(x) for x in xs], dy if specimen.ends_in_loss else spread(dy))
         same(specimen, result, again, f"{layout} inputs give another result", "index by axis, not by place in memory")
+
+
+def read_only(x: np.ndarray) -> np.ndarray:
+    """A copy that cannot be written to."""
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+LAYOUTS = {
+    "strided": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "column-major": np.asfortranarray,
+    "reversed": lambda x: np.flip(np.flip(x).copy()),
+    "read-only": read_only,
+}
 
 
 def check_predict(specimen: Specimen, xs: Sequence[np.ndarray], result: Result) -> None:
@@ -180,10 +189,11 @@ def check_predict(specimen: Specimen, xs: Sequence[np.ndarray], result: Result) 
 
 
 def check_float32(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any) -> None:
-    """In float32 the output and the gradients of the inputs are float32 as well."""
+    """In float32 the output and the gradients of the inputs are float32 as well, and the output at inference."""
     dy = dy if specimen.ends_in_loss else of_dtype(dy, "float32")
-    result = specimen.run([of_dtype(x, "float32") for x in xs], dy)
-    for name, array in {"y": result.y, **result.gradients}.items():
+    xs = [of_dtype(x, "float32") for x in xs]
+    result = specimen.run(xs, dy)
+    for name, array in {"y": result.y, **result.gradients, "y of predict": specimen.predict(xs)}.items():
         if array.dtype != np.float32:
             fix = "keep constants as Python floats; allocate with self.empty, or with dtype=self.dtype"
             specimen.fail(f"float32 became {array.dtype}", name, None, "float32", str(array.dtype), fix)

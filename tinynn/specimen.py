@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -16,7 +17,7 @@ from tinynn.network import Network
 from tinynn.network.explain import reraise
 from tinynn.network.storage import build_layers, full_name
 
-__all__ = ["Result", "Specimen"]
+__all__ = ["Result", "Specimen", "elsewhere"]
 
 OWN_MEMORY = "write into self.empty(name, shape), or into a new array"
 
@@ -31,12 +32,15 @@ class Result(NamedTuple):
 class Specimen:
     """A copy of a layer, with the values of its parameters if it has been built; the original is not touched."""
 
-    def __init__(self, original: Layer, shapes: tuple[Shape, ...], ops: Ops, dtype: str) -> None:
+    def __init__(
+        self, original: Layer, shapes: tuple[Shape, ...], ops: Ops, dtype: str, seed: int = 0, needs_dx: bool = True
+    ) -> None:
         self.layer, self.ops = copy.deepcopy(original), ops
         if isinstance(self.layer, Network):
-            self.storage = self.layer.build(*shapes, backend=ops, dtype=dtype, needs_dx=True).storage
+            net = self.layer.build(*shapes, backend=ops, dtype=dtype, seed=seed, needs_dx=needs_dx)
+            self.storage = net.storage
         else:
-            self.storage = build_layers(self.layer, shapes, ops, np.dtype(dtype), 0, needs_dx=True)
+            self.storage = build_layers(self.layer, shapes, ops, np.dtype(dtype), seed, needs_dx)
         learned = values(original)
         if {name: v.shape for name, v in learned.items()} == {n: v.shape for n, v in self.storage.arrays().items()}:
             self.storage.assign(learned, where=repr(original))
@@ -64,6 +68,23 @@ class Specimen:
         """The output of the training pass, on the host."""
         self.hold_still()
         return np.array(self.ops.to_host(self.layer.forward(*(self.ops.asarray(x.copy()) for x in xs))[0]))
+
+    def predict(self, xs: Sequence[np.ndarray]) -> np.ndarray:
+        """The output at inference, on the host: of a loss, what the scores mean.
+
+        Inputs, parameters and states must come out unchanged.
+        """
+        inputs = len(self.layer.input_shapes) if isinstance(self.layer, Network) else 1 if self.ends_in_loss else None
+        xs = xs[:inputs]
+        names, device = self.names(xs), [self.ops.asarray(x) for x in xs]
+        own = {**self.storage.parameters, **self.storage.states}
+        before = [np.array(self.ops.to_host(array)) for array in (*device, *own.values())]
+        try:
+            y = self.layer.predict(*device)
+        except Exception as error:
+            reraise(error, self.layer, "predict", xs[0])
+        self.unchanged([*device, *own.values()], before, [*names, *own], "predict")
+        return np.array(self.ops.to_host(y))
 
     def hold_still(self) -> None:
         """Puts the state back to where it was: what a forward pass counts or averages there is not its output."""
@@ -104,7 +125,8 @@ class Specimen:
         self.unchanged(parameters, values_before, list(self.storage.parameters), "backward")
         gradients: dict[str, np.ndarray] = {}
         for name, x, dx in zip(names, xs, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
-            if x.dtype.kind == "f" and not (dx is None and name in ("targets", "weights")):
+            needless = dx is None and (name in ("targets", "weights") or not self.layer.needs_dx)
+            if x.dtype.kind == "f" and not needless:
                 self.shaped(f"d{name}", dx, x.shape)
                 gradients[f"d{name}"] = np.array(self.ops.to_host(dx))
         for name, gradient in self.storage.gradients.items():
@@ -141,6 +163,25 @@ class Specimen:
         error = GradientError(what, where=f"{self.layer!r}, {place}", expected=expected, got=got, fix=fix)
         error.array, error.index = name, index
         raise error
+
+
+def elsewhere(call: Callable[[], Any]) -> Any:
+    """What the call returns, made in another thread; what it raises is raised here."""
+    outcome: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]
 
 
 def values(layer: Layer) -> dict[str, np.ndarray]:
