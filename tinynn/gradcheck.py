@@ -147,7 +147,6 @@ def check_repeatable(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any, resu
 
 def check_cache(specimen: Specimen, xs: Sequence[np.ndarray], dy: Any, result: Result) -> None:
     """Another call between forward and backward, in another thread, changes nothing: the cache holds all there is."""
-
     # The rows in reverse, then these with the first behind them: other numbers, but as legal; then another batch size.
     for rows in ([x[::-1] for x in xs], [np.concatenate([x[::-1], x]) for x in xs]):
         again = specimen.run(xs, dy, between=lambda rows=rows: elsewhere(lambda: specimen.output(rows)))

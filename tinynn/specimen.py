@@ -74,8 +74,7 @@ class Specimen:
 
         Inputs, parameters and states must come out unchanged.
         """
-        inputs = len(self.layer.input_shapes) if isinstance(self.layer, Network) else 1 if self.ends_in_loss else None
-        xs = xs[:inputs]
+        xs = self.without_targets(xs)
         names, device = self.names(xs), [self.ops.asarray(x) for x in xs]
         own = {**self.storage.parameters, **self.storage.states}
         before = [np.array(self.ops.to_host(array)) for array in (*device, *own.values())]
@@ -85,6 +84,12 @@ class Specimen:
             reraise(error, self.layer, "predict", xs[0])
         self.unchanged([*device, *own.values()], before, [*names, *own], "predict")
         return np.array(self.ops.to_host(y))
+
+    def without_targets(self, xs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """What inference takes."""
+        return xs[
+            : len(self.layer.input_shapes) if isinstance(self.layer, Network) else 1 if self.ends_in_loss else None
+        ]
 
     def hold_still(self) -> None:
         """Puts the state back to where it was: what a forward pass counts or averages there is not its output."""
