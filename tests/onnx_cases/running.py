@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from tinynn import Graph, Layer, Sequential
 
-__all__ = ["dtype_for", "infer", "operator_of", "run"]
+__all__ = ["constant", "dtype_for", "infer", "operator_of", "run"]
 
 
 def operator_of(node: Any) -> str:
@@ -47,6 +47,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(item) for item in value]
     return numpy_helper.to_array(value) if hasattr(value, "raw_data") else value
+
+
+def constant(*, value: np.ndarray) -> np.ndarray:
+    """An array that the graph itself contains."""
+    return value
 
 
 def dtype_for(*xs: Any) -> str:
