@@ -5,9 +5,11 @@ To add a layer, add its row to the file of its family. A test makes sure that no
 
 from table import (
     activations,
+    embedding,
     images,
     losses,
     merge,
+    normalisation,
     shape,
     shared,
 )
@@ -19,6 +21,8 @@ FAMILIES = (
     shared,
     activations,
     images,
+    normalisation,
+    embedding,
     shape,
     merge,
     losses,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend.activation_verbs import ActivationVerbs
+from tinynn.backend.random_verbs import RandomVerbs
 from tinynn.backend.softmax_verbs import SoftmaxVerbs
 from tinynn.backend.update_verbs import UpdateVerbs
 from tinynn.backend.verbs import Array
@@ -16,7 +17,7 @@ from tinynn.backend.window_verbs import WindowVerbs
 __all__ = ["Array", "Ops"]
 
 
-class Ops(ActivationVerbs, SoftmaxVerbs, UpdateVerbs, WindowVerbs, ABC):
+class Ops(ActivationVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, WindowVerbs, ABC):
     """All verbs. A backend overrides those that its device does better, never what they mean."""
 
     # --- memory
