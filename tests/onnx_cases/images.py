@@ -114,5 +114,6 @@ OPERATORS = {
     "GlobalMaxPool": global_max_pool,
     "MaxPool": max_pool,
     "MaxPool with places": max_pool_places,
+    "Resize nearest": resize,
     "Upsample nearest": upsample,
 }

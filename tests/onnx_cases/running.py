@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from onnx import helper, numpy_helper
 
 from tinynn import Graph, Layer, Sequential
 
-__all__ = ["constant", "dtype_for", "infer", "operator_of", "run"]
+__all__ = ["constant", "dtype_for", "infer", "operator_of", "run", "train"]
+
+NO_VALUES: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def operator_of(node: Any) -> str:
@@ -60,8 +63,20 @@ def dtype_for(*xs: Any) -> str:
     return "float32" if all(x.dtype.name in exact for x in xs) else "float64"
 
 
-def infer(layer: Layer, *xs: Any) -> np.ndarray:
-    """What the layer, alone in a network, makes of inputs (N, ...) at inference."""
+def infer(layer: Layer, *xs: Any, values: Mapping[str, np.ndarray] = NO_VALUES, dtype: str = "") -> np.ndarray:
+    """What the layer, alone in a network, makes of inputs (N, ...) at inference, its arrays holding these values."""
+    return alone(layer, xs, values, dtype).predict(*xs)
+
+
+def train(layer: Layer, *xs: Any, values: Mapping[str, np.ndarray] = NO_VALUES) -> np.ndarray:
+    """The same, in training."""
+    return alone(layer, xs, values).forward(*xs)[0]
+
+
+def alone(layer: Layer, xs: Sequence[Any], values: Mapping[str, np.ndarray], dtype: str = "") -> Sequential | Graph:
     names = [f"x{i}" for i in range(len(xs))]
     net = Sequential(layer) if len(xs) == 1 else Graph(y=(layer, *names))
-    return net.build(*(x.shape[1:] for x in xs), dtype=dtype_for(*xs)).predict(*xs)
+    net.build(*(x.shape[1:] for x in xs), dtype=dtype or dtype_for(*xs))
+    for name, value in values.items():
+        getattr(layer, name)[...] = value
+    return net
