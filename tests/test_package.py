@@ -39,6 +39,7 @@ RANKS = (
     "testing",
     "sklearn onnx",
     "app",
+    "__main__",
 )
 RANK = {name: rank for rank, line in enumerate(RANKS) for name in line.split()}
 

@@ -117,10 +117,10 @@ def fan_out(s: Subject) -> None:
         raise NotApplicable("for layers of one input, and no losses")
     specimen = s.specimen()
     if (specimen.layer._built().output,) == s.shapes and s.pool[0].dtype.kind == "f":
-        graph = Graph(h=(copy.deepcopy(s.layer), "x"), y=(Add(), "h", "x", "h"))
+        graph = Graph(h=(s.part(), "x"), y=(Add(), "h", "x", "h"))
         direct = 1.0
     else:
-        graph, direct = Graph(h=(copy.deepcopy(s.layer), "x"), y=(Add(), "h", "h")), 0.0
+        graph, direct = Graph(h=(s.part(), "x"), y=(Add(), "h", "h")), 0.0
     compare_sum(s, specimen, graph, 2.0, direct)
 
 
@@ -131,7 +131,7 @@ def residual(s: Subject) -> None:
         raise NotApplicable("for layers of one input whose output has its shape")
     if s.pool[0].dtype.kind != "f":
         raise NotApplicable("integers are not added to")
-    compare_sum(s, specimen, Residual(copy.deepcopy(s.layer)), 1.0, 1.0)
+    compare_sum(s, specimen, Residual(s.part()), 1.0, 1.0)
 
 
 def compare_sum(s: Subject, specimen: Specimen, sum_of: Layer, times: float, direct: float) -> None:

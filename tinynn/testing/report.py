@@ -101,7 +101,7 @@ class Report:
                 told = details(outcome) if first == outcome.name else f"as above: {first}"
                 lines.append(textwrap.indent(told, " " * 10))
         score = self.as_dict()["score"]
-        lines.append(f"{score['passed']} of {score['total']} checks passed, {score['skipped']} do not apply")
+        lines.append(f"{score['passed']} of {score['total']} checks passed, {score['skipped']} skipped")
         return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ from tinynn.random import generator
 from tinynn.specimen import Specimen
 from tinynn.testing.report import ComplianceError, NotApplicable
 
-__all__ = ["Subject", "agree", "constructed"]
+__all__ = ["Subject", "agree", "constructed", "refusal", "usual_shapes"]
 
 ROWS = 5
 USUAL = ((4,), (2, 3), (3, 8, 8), (5, 6, 6, 6))  # shapes to try when none is named
@@ -43,46 +43,21 @@ class Subject:
                 if isinstance(layer, type)
                 else "check_layer(MyLayer(), (4,))",
             )
+        generator(seed)  # refuses what is no seed before anything is checked
         self.layer, self.seed, self.ops = layer, seed, get_backend(backend)
         self.inputs = None if inputs is None else tuple(np.asarray(x) for x in inputs)
         if self.inputs is not None:
             shapes = tuple(x.shape[1:] for x in self.inputs)
-        self.shapes = shapes or self.usual_shapes()
-
-    def usual_shapes(self) -> tuple[Shape, ...]:
-        """The first of the usual shapes that `build` takes.
-
-        Errors: ConfigurationError with what the last one was refused with.
-        """
-        refusal: TinynnError | None = None
-        for shape in USUAL:
-            for shapes in self.candidates(shape):
-                try:
-                    Specimen(self.layer, shapes, self.ops, "float64")
-                except TinynnError as error:
-                    refusal = error
-                else:
-                    return shapes
-        raise ConfigurationError(
-            f"none of the usual shapes fits this layer: {refusal.what if refusal else ''}",
-            where=repr(self.layer),
-            expected="the shape of one example, for each input",
-            got=f"none; {', '.join(map(str, USUAL))} were refused",
-            fix="check_layer(layer, (3, 32, 32)), or --shape 3x32x32",
-        ) from refusal
-
-    def candidates(self, shape: Shape) -> list[tuple[Shape, ...]]:
-        """For each input this shape, as many inputs as `forward` takes; for losses, with labels or rows."""
-        if isinstance(self.layer, Loss):
-            return [(shape, ()), (shape, shape)]
-        if isinstance(self.layer, Network):
-            layers: Any = self.layer  # every container can be walked through
-            targets = [(shape, ())] if any(isinstance(layer, Loss) for layer in layers) else []
-            return [*targets, (shape,), (shape, shape)]
-        parameters = inspect.signature(self.layer.forward).parameters.values()
-        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-            return [(shape,), (shape, shape)]
-        return [(shape,) * sum(p.default is p.empty for p in parameters)]
+        self.shapes = shapes or usual_shapes(layer, self.ops)
+        if not self.shapes:
+            reason = refusal(layer, (USUAL[0],), self.ops)
+            raise ConfigurationError(
+                f"none of the usual shapes fits this layer: {reason.what if reason else ''}",
+                where=repr(layer),
+                expected="the shape of one example, for each input",
+                got=f"none; {', '.join(map(str, USUAL))} were refused",
+                fix="check_layer(layer, (3, 32, 32)), or --shape 3x32x32",
+            )
 
     # --- rows
 
@@ -135,6 +110,11 @@ class Subject:
                 view += self.ops.asarray(0.1 * rng.standard_normal(view.shape))
         return net
 
+    def part(self) -> Layer:
+        """A copy to become part of a container: not built, unlike the copy of a network that is."""
+        built = isinstance(self.layer, Network) and self.layer._site is not None
+        return constructed(self.layer) if built else copy.deepcopy(self.layer)
+
     def build(self, net: Network, shapes: tuple[Shape, ...], dtype: str = "float64") -> None:
         """Builds the network as `network` does, for these shapes."""
         net.build(*shapes, backend=self.ops, dtype=dtype, seed=self.seed, needs_dx=True)
@@ -161,6 +141,35 @@ class Subject:
         except TinynnError as error:
             raise NotApplicable(f"it takes no other shape than {self.shapes}: {error.what}") from error
         return shapes
+
+
+def usual_shapes(layer: Layer, ops: Ops) -> tuple[Shape, ...]:
+    """The first of the usual shapes that `build` takes, for each input one; () where it takes none of them."""
+    every = (shapes for shape in USUAL for shapes in candidates(layer, shape))
+    return next((shapes for shapes in every if refusal(layer, shapes, ops) is None), ())
+
+
+def refusal(layer: Layer, shapes: tuple[Shape, ...], ops: Ops) -> TinynnError | None:
+    """What `build` says against these shapes."""
+    try:
+        Specimen(layer, shapes, ops, "float64")
+    except TinynnError as error:
+        return error
+    return None
+
+
+def candidates(layer: Layer, shape: Shape) -> list[tuple[Shape, ...]]:
+    """This shape for as many inputs as `forward` takes; for losses, with labels or rows."""
+    if isinstance(layer, Loss):
+        return [(shape, ()), (shape, shape)]
+    if isinstance(layer, Network):
+        layers: Any = layer  # every container can be walked through
+        targets = [(shape, ())] if any(isinstance(inner, Loss) for inner in layers) else []
+        return [*targets, (shape,), (shape, shape)]
+    parameters = inspect.signature(layer.forward).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return [(shape,), (shape, shape)]
+    return [(shape,) * sum(p.default is p.empty for p in parameters)]
 
 
 def constructed(layer: Layer) -> Layer:
