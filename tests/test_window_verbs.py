@@ -107,8 +107,9 @@ def test_max_window_and_sum_window(draw: Draw, down: Any, across: Any, C: int, N
     y, total = draw.out(P, C, Q, N), draw.out(P, C, Q, N)
     assert ops.max_window(x, both, y) is y
     assert ops.sum_window(x, both, total) is total
-    dx_max, dx_sum, work = draw.out(H, C, W, N), draw.out(H, C, W, N), draw.out(2, P, C, Q, N)
-    assert ops.max_window_backward(dy, y, x, both, dx_max, work) is dx_max
+    dx_max, dx_sum, work = draw.out(H, C, W, N), draw.out(H, C, W, N), draw.out(P, C, Q, N)
+    hits = np.ones((2, P, C, Q, N), bool)
+    assert ops.max_window_backward(dy, y, x, both, dx_max, hits, work) is dx_max
     assert ops.sum_window_backward(dy, both, dx_sum) is dx_sum
     right_max, right_sum = np.zeros((2, H, C, W, N))
     for p, c, q, n in np.ndindex(P, C, Q, N):

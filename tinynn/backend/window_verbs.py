@@ -53,22 +53,28 @@ class WindowVerbs(Verbs):
             self.xp.maximum(out, x[rows, :, columns], out=out)
         return out
 
-    def max_window_backward(self, dy: Array, y: Array, x: Array, taps: Taps, out: Array, work: Array) -> Array:
+    def max_window_backward(
+        self, dy: Array, y: Array, x: Array, taps: Taps, out: Array, hits: Array, work: Array
+    ) -> Array:
         """out[rows, :, columns] = the sum of dy over the windows in which the first of the largest x stands there.
 
-        Shapes: y, dy (P, C, Q, N); out as x; `work` (2, P, C, Q, N), overwritten.
+        Shapes: y, dy, work (P, C, Q, N); hits, booleans, (2, P, C, Q, N); out as x. `hits` and `work` are overwritten.
         """
         xp = self.xp
-        left, part = work[0], work[1]
-        left[...] = dy
+        hit, free = hits[0], hits[1]  # where this tap is the largest; which windows have found none yet
+        free[...] = True
         out[...] = 0
+        apart = disjoint(taps)
         for rows, columns in taps:
-            # What one tap has got is no longer there for the next that is as large.
-            xp.equal(x[rows, :, columns], y, out=part, casting="unsafe")
-            xp.multiply(part, left, out=part)
-            xp.subtract(left, part, out=left)
+            xp.equal(x[rows, :, columns], y, out=hit)
+            xp.logical_and(hit, free, out=hit)
+            xp.logical_xor(free, hit, out=free)
             seen = out[rows, :, columns]
-            xp.add(seen, part, out=seen)
+            if apart:  # nothing to add to
+                xp.multiply(hit, dy, out=seen)
+            else:
+                xp.multiply(hit, dy, out=work)
+                xp.add(seen, work, out=seen)
         return out
 
     def sum_window(self, x: Array, taps: Taps, out: Array) -> Array:
@@ -85,3 +91,8 @@ class WindowVerbs(Verbs):
             seen = out[rows, :, columns]
             self.xp.add(seen, dy, out=seen)
         return out
+
+
+def disjoint(taps: Taps) -> bool:
+    """Whether no two windows overlap: the taps all start within one stride."""
+    return all(last.start < last.step for last in taps[-1])

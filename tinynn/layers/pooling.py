@@ -48,8 +48,9 @@ class MaxPool2D(Layer):
 
     def backward(self, dy: Array, cache: tuple[Array, Array]) -> Array:
         x, y = cache
-        dy, work = in_rows(self, "dy", dy), self.empty("work", (2, *y.shape))
-        dx = self.ops.max_window_backward(dy, y, x, self.taps, out=self.empty("dx", x.shape), work=work)
+        hits, work = self.empty("hits", (2, *y.shape), bool), self.empty("work", y.shape)
+        dy, dx = in_rows(self, "dy", dy), self.empty("dx", x.shape)
+        self.ops.max_window_backward(dy, y, x, self.taps, dx, hits, work)
         return as_images(dx[self.rows.inside, :, self.columns.inside])
 
 
