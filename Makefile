@@ -5,6 +5,7 @@
 #   make lint         ruff and pyright
 #   make test-oldest  the test suite on the oldest NumPy that is allowed
 #   make bench        one epoch timed beside PyTorch and JAX, which get an environment of their own, .venv-bench
+#   make lenet        a step of a convolutional network timed beside PyTorch, in the same environment
 #   make accuracy     the settings of examples/mnist.py over several seeds; some 20 minutes
 #   make pictures     draws the pictures in the README anew
 # PYTHON=python3.13 chooses another interpreter.
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist test lint test-oldest bench accuracy pictures clean
+.PHONY: mnist test lint test-oldest bench lenet accuracy pictures clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -35,6 +36,9 @@ lint: $(VENV)/.linters
 
 bench: .venv-bench/.installed
 	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.nielsen_epoch
+
+lenet: .venv-bench/.installed
+	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.lenet_step
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy

@@ -12,30 +12,24 @@ from typing import Any, Self
 
 from benchmarks.contenders import CATALOGUE, thread_environment
 
-__all__ = ["Child"]
+__all__ = ["Child", "Process"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Child:
+class Process:
     """A contender in a process of its own, asked one thing at a time; between the questions it waits on its input.
 
-    `folder`: see `worker`. `threads`: None leaves their number to the library.
+    `arguments`: a module of this package to run, and what it is told. `environment`: variables on top of this one's.
     Errors: RuntimeError when the process ends early; its traceback is then on standard error.
     """
 
-    def __init__(
-        self, name: str, folder: Path, *, threads: int | None, form: str = "", rows: int | None = None
-    ) -> None:
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str]) -> None:
         self.name = name
-        command = [sys.executable, "-m", "benchmarks.worker", name, str(folder), "--form", form]
-        if rows is not None:
-            command += ["--rows", str(rows)]
-        limits = {} if threads is None else thread_environment(threads)
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *arguments],
             cwd=ROOT,
-            env={**os.environ, **limits, **CATALOGUE[name].environment},
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -71,3 +65,16 @@ class Child:
             self.close()
             raise RuntimeError(f"the contender {self.name!r} ended with status {self.process.returncode}")
         return json.loads(line)
+
+
+class Child(Process):
+    """A contender of the catalogue. `folder`: see `worker`. `threads`: None leaves their number to the library."""
+
+    def __init__(
+        self, name: str, folder: Path, *, threads: int | None, form: str = "", rows: int | None = None
+    ) -> None:
+        arguments = ["benchmarks.worker", name, str(folder), "--form", form]
+        if rows is not None:
+            arguments += ["--rows", str(rows)]
+        limits = {} if threads is None else thread_environment(threads)
+        super().__init__(name, arguments, {**limits, **CATALOGUE[name].environment})
