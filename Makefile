@@ -6,7 +6,7 @@
 #   make test-oldest  the test suite on the oldest NumPy that is allowed
 #   make bench        one epoch timed beside PyTorch and JAX, which get an environment of their own, .venv-bench
 #   make lenet        a step of a convolutional network timed beside PyTorch, in the same environment
-#   make accuracy     the settings of examples/mnist.py over several seeds; some 20 minutes
+#   make accuracy     the MNIST examples over several seeds; some 35 minutes
 #   make pictures     draws the pictures in the README anew
 # PYTHON=python3.13 chooses another interpreter.
 
@@ -42,6 +42,7 @@ lenet: .venv-bench/.installed
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy
+	$(BIN)/python -m benchmarks.cnn_accuracy
 
 pictures: $(VENV)/.installed
 	$(BIN)/python examples/mnist.py --out out/pictures

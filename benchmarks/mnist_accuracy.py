@@ -61,13 +61,13 @@ CASES = (
 )
 
 
-def run(arguments: Sequence[str], seed: int) -> dict[str, Any]:
-    """One run of the example, in a folder that is thrown away; what it measured."""
+def run(arguments: Sequence[str], seed: int, example: Path = EXAMPLE, threads: int = 1) -> dict[str, Any]:
+    """One run of an example, in a folder that is thrown away; what it measured."""
     with tempfile.TemporaryDirectory() as folder:
         measured = Path(folder, "measured.json")
         command = [
             sys.executable,
-            str(EXAMPLE),
+            str(example),
             *arguments,
             "--seed",
             str(seed),
@@ -77,7 +77,11 @@ def run(arguments: Sequence[str], seed: int) -> dict[str, Any]:
             str(measured),
         ]
         done = subprocess.run(
-            command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+            command,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
