@@ -13,6 +13,7 @@ __all__ = [
     "LAYOUTS",
     "arrays",
     "batch_sizes",
+    "dtypes",
     "floats",
     "label_rows",
     "laid_out",

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinynn.errors import LabelError
 
-__all__ = ["not_finite", "not_probabilities", "refuse_row", "unfit", "wrong_labels"]
+__all__ = ["not_finite", "not_probabilities", "not_weights", "refuse_row", "unfit", "wrong_labels"]
 
 
 def unfit(where: str, scores: tuple[int, ...], targets: Any) -> LabelError:
@@ -64,3 +64,8 @@ def not_probabilities(rows: np.ndarray) -> tuple[Any, str]:
     # Written so that NaN is wrong too. 1e-3 lets rows pass that were stored in half precision.
     right = (rows >= 0).all(axis=1) & (abs(rows.sum(axis=1, dtype=np.float64) - 1) <= 1e-3)
     return ~right, "probabilities: none negative, their sum 1"
+
+
+def not_weights(weights: np.ndarray) -> tuple[Any, str]:
+    """Which weights of rows are none, and what was expected."""
+    return ~((weights >= 0) & np.isfinite(weights)), "weights that are finite numbers >= 0"

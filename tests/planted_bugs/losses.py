@@ -33,21 +33,22 @@ class IncomingIgnored(SoftmaxCrossEntropy):
 
 
 class LogarithmWithFloor(SoftmaxCrossEntropy):
-    def forward(self, scores: Any, targets: Any) -> Any:
-        loss, cache = super().forward(scores, targets)
+    def forward(self, scores: Any, targets: Any, weights: Any = None) -> Any:
+        loss, cache = super().forward(scores, targets, weights)
         return -np.log(np.exp(-loss) + self.dtype.type(1e-3)), cache
 
 
 class Twice(QuadraticCost):
-    def backward(self, dL: Any, diff: Any) -> Any:
-        return 2 * super().backward(dL, diff)[0], None
+    def backward(self, dL: Any, cache: Any) -> Any:
+        return 2 * super().backward(dL, cache)[0], None
 
 
 class OnAndOffSwapped(QuadraticCost):
-    def backward(self, dL: Any, diff: Any) -> Any:
-        return super().backward(dL, diff + (self.on - self.off))
+    def backward(self, dL: Any, cache: Any) -> Any:
+        diff, share = cache
+        return super().backward(dL, (diff + (self.on - self.off), share))
 
 
 class TargetMinusOutput(QuadraticCost):
-    def backward(self, dL: Any, diff: Any) -> Any:
-        return super().backward(-dL, diff)
+    def backward(self, dL: Any, cache: Any) -> Any:
+        return super().backward(-dL, cache)

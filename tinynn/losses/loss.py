@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend import Array
-from tinynn.errors import ShapeError
+from tinynn.errors import LabelError, ShapeError
 from tinynn.layer import Layer, Shape
-from tinynn.targets import not_finite, refuse_row, unfit, wrong_labels
+from tinynn.targets import not_finite, not_weights, refuse_row, unfit, wrong_labels
 
 __all__ = ["Loss"]
 
 
 class Loss(Layer):
-    """L = f(scores, targets), the mean over the rows.
+    """L = sum over n of w_n l_n / sum over n of w_n: the weighted mean of the rows' losses, each weight 1 if left out.
 
-    A loss of your own defines `forward(scores, targets)`, `backward(dL, cache)` -> (dscores, None), and `link(scores)`
-    if its scores mean something else at inference than what they are.
+    Weights that are all 0 make a loss of 0 without gradient. A loss of your own defines `forward(scores, targets)`,
+    `backward(dL, cache)` -> (dscores, None), and `link(scores)` if its scores mean something else at inference than
+    what they are; to take weights, `forward(scores, targets, weights=None)` and `self.share(n, weights)`.
     """
 
     integer_inputs = True
@@ -51,9 +52,32 @@ class Loss(Layer):
         """What the mean divides by, and so what a batch counts in a mean over batches: its rows, or their weights."""
         return len(targets) if weights is None else weights.sum(dtype=self.xp.float64)
 
-    def labels(self, targets: Array) -> Array | None:
-        """The right class of each row, where the targets say one: what accuracy is counted against."""
-        return targets if targets.ndim == 1 and targets.dtype.kind in "iu" else None
+    def share(self, n: int, weights: Array | None) -> Any:
+        """The share of each of n rows in the mean: 1 / n, a number, or w_n / sum of w, an array, 0 where all w are.
+
+        Errors: LabelError for weights that are not one number for each row.
+        """
+        if weights is None:
+            return 1 / n
+        if weights.shape != (n,) or weights.dtype.kind not in "biuf":
+            raise LabelError(
+                "weights that do not fit the scores",
+                where=self.where,
+                expected=f"a number for each row, of shape {(n,)}",
+                got=f"{weights.dtype} of shape {weights.shape}",
+                fix="give each row one weight, as a float",
+            )
+        total = weights.sum(dtype=self.xp.float64)
+        return (weights / self.xp.where(total > 0, total, 1)).astype(self.dtype)
+
+    def verdict(self, scores: Array, targets: Array) -> Array | None:
+        """For each row 1 if it is right, 0 if it is wrong, -1 if accuracy is not to count it.
+
+        None where the targets name no class.
+        """
+        if targets.ndim != 1 or targets.dtype.kind not in "iu" or scores.ndim != 2:
+            return None
+        return scores.argmax(axis=1) == targets
 
     def has_labels(self, scores: Array, targets: Array) -> bool:
         """True for labels, False for rows; looks at shapes and types only, so it costs nothing in a step.
@@ -83,3 +107,11 @@ class Loss(Layer):
     def wrong_rows(self, rows: np.ndarray) -> tuple[Any, str]:
         """Which target rows (N, K), on the host, are illegal, and what was expected of them."""
         return not_finite(rows)
+
+    def check_weights(self, weights: np.ndarray) -> None:
+        """Looks at every weight, on the host.
+
+        Errors: LabelError with the row and its value.
+        """
+        self.share(len(weights) if weights.ndim else 0, weights)
+        refuse_row(self.where, *not_weights(weights), weights)

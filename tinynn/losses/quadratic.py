@@ -15,7 +15,7 @@ __all__ = ["QuadraticCost"]
 
 
 class QuadraticCost(Loss):
-    """L = 1/(2N) sum over n of |y_n - t_n|^2.
+    """L = 1/(2N) sum over n of |y_n - t_n|^2; with weights, 1/2 sum of w_n |y_n - t_n|^2 / sum of w_n.
 
     Shapes:   scores y (N, ...); targets: rows of the same shape, or labels (N,) for scores (N, C); L a scalar.
               A label c stands for the row that is `on` at c and `off` elsewhere.
@@ -40,7 +40,7 @@ class QuadraticCost(Loss):
             rows = self._rows = xp.where(xp.eye(classes, dtype=bool), self.on, self.off).astype(self.dtype)
         return rows.take(labels.astype(xp.uint32), axis=0)  # uint32, lest a negative label count from the end
 
-    def forward(self, scores: Array, targets: Array) -> tuple[Array, Array]:
+    def forward(self, scores: Array, targets: Array, weights: Array | None = None) -> tuple[Array, Any]:
         if self.has_labels(scores, targets):
             try:
                 targets = self.rows_of(targets, scores.shape[1])
@@ -48,11 +48,16 @@ class QuadraticCost(Loss):
                 self.check_targets(self.ops.to_host(targets), scores.shape[1:])
                 raise
         diff = self.xp.subtract(scores, targets, out=self.empty("diff", scores.shape))
-        flat = diff.reshape(-1)
-        return self.xp.dot(flat, flat) / self.dtype.type(2 * len(scores)), diff
+        if weights is None:
+            flat = diff.reshape(-1)
+            return self.xp.dot(flat, flat) / self.dtype.type(2 * len(scores)), (diff, 1 / len(scores))
+        share = self.share(len(scores), weights)
+        squares = self.xp.multiply(diff, diff, out=self.empty("squares", diff.shape)).reshape(len(diff), -1)
+        return (squares.sum(axis=1) * share).sum() / 2, (diff, share.reshape(-1, *(1,) * (diff.ndim - 1)))
 
-    def backward(self, dL: Any, diff: Array) -> tuple[Array, None]:
-        return self.xp.multiply(diff, dL / len(diff), out=self.empty("dscores", diff.shape)), None
+    def backward(self, dL: Any, cache: Any) -> tuple[Array, None]:
+        diff, share = cache
+        return self.xp.multiply(diff, dL * share, out=self.empty("dscores", diff.shape)), None
 
     def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
         scores = rng.standard_normal((n, *shapes[0]))

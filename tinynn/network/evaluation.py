@@ -48,14 +48,14 @@ def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
         for start in range(0, len(xs[0]), batch_size):
             scores, *targets = net.run_scores(tuple(x[start : start + batch_size] for x in xs))
             share = float(loss.total_weight(*targets))
-            total += float(loss.predict(scores, *targets)) * share
+            total += float(loss.forward(scores, *targets)[0]) * share
             weight += share
-            if (labels := loss.labels(targets[0])) is not None:
-                right += int((scores.argmax(axis=1) == labels).sum())
-                counted += len(scores)
+            if (verdict := loss.verdict(scores, targets[0])) is not None:
+                right += int((verdict == 1).sum())
+                counted += int((verdict >= 0).sum())
     if math.isnan(total):
         find_nan(net, xs[: len(net.input_names)])
-    return Evaluation(total / weight, right / counted if counted else float("nan"))
+    return Evaluation(total / (weight or 1.0), right / counted if counted else float("nan"))
 
 
 def check_targets(net: Any, targets: Sequence[np.ndarray]) -> None:
@@ -67,3 +67,5 @@ def check_targets(net: Any, targets: Sequence[np.ndarray]) -> None:
     for slot, values in zip(net.target_slots, targets, strict=False):
         if slot == 1:
             loss.check_targets(values, loss._built().shapes[0])
+        else:
+            loss.check_weights(values)

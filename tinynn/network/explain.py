@@ -20,7 +20,8 @@ PROTOCOL = (
     "tinynn.network.graph",
 )  # an error raised by these themselves is a layer's answer
 RETURNS = {
-    "forward": "forward(self, x) to return (y, cache), and that of a loss to take (self, scores, targets)",
+    "forward": "forward(self, x) to return (y, cache); that of a loss takes (self, scores, targets), and weights=None "
+    "where it is given weights",
     "predict": "predict(self, x) to return y, or forward(self, x) to return (y, cache)",
     "backward": "backward(self, dy, cache) to return dx, and that of a loss (dscores, None)",
 }

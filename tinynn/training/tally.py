@@ -12,42 +12,46 @@ ROWS = 1024
 
 
 class Tally:
-    """Sums losses on the device, and keeps scores until there are enough rows to take their arg-max in one call."""
+    """Sums losses on the device, and keeps scores until there are enough rows to judge them in one call."""
 
     def __init__(self, net: Network) -> None:
-        self.net, self.xp = net, net.xp
+        assert net.final_loss is not None
+        self.of, self.xp = net.final_loss, net.xp
         self.total: Any = self.xp.zeros((), self.xp.float64)
         self.right: Any = self.xp.zeros((), self.xp.int64)
+        self.counted: Any = self.xp.zeros((), self.xp.int64)
         self.weight: Any = self.xp.zeros((), self.xp.float64)
-        self.counted = self.waiting = 0
+        self.waiting = 0
         self.scores: Any = None
-        self.labels: Any = None
+        self.targets: Any = None
+        self.judged: bool | None = None  # whether the targets name classes: known from the first batch on
 
     def add(self, loss: Any, scores: Any, *targets: Any) -> None:
         """One batch: its mean loss, and what the loss was given."""
-        n, of = len(scores), self.net.final_loss
-        assert of is not None
-        weight = self.xp.float64(of.total_weight(*targets))  # times an int it would be rounded to float32 once more
+        n = len(scores)
+        weight = self.xp.float64(self.of.total_weight(*targets))  # times an int it would be rounded to float32 again
         self.total = self.total + loss * weight
         self.weight = self.weight + weight
-        if (labels := of.labels(targets[0])) is None:
+        if self.judged is None:
+            self.judged = self.of.verdict(scores, targets[0]) is not None
+        if not self.judged:
             return
         if self.scores is None or self.waiting + n > len(self.scores):
             self.count()
             if self.scores is None or n > len(self.scores):
                 self.scores = self.xp.empty((max(ROWS, n), *scores.shape[1:]), scores.dtype)
-                self.labels = self.xp.empty(max(ROWS, n), labels.dtype)
+                self.targets = self.xp.empty((max(ROWS, n), *targets[0].shape[1:]), targets[0].dtype)
         end = self.waiting + n
         self.scores[self.waiting : end] = scores
-        self.labels[self.waiting : end] = labels
+        self.targets[self.waiting : end] = targets[0]
         self.waiting = end
 
     def count(self) -> None:
-        """Takes the arg-max of the scores that wait."""
+        """Judges the rows that wait."""
         if self.waiting:
-            best = self.scores[: self.waiting].argmax(axis=1)
-            self.right = self.right + (best == self.labels[: self.waiting]).sum()
-            self.counted += self.waiting
+            verdict: Any = self.of.verdict(self.scores[: self.waiting], self.targets[: self.waiting])
+            self.right = self.right + (verdict == 1).sum()
+            self.counted = self.counted + (verdict >= 0).sum()
             self.waiting = 0
 
     def loss(self) -> float:
@@ -55,6 +59,7 @@ class Tally:
         return float(self.total) / (float(self.weight) or 1.0)
 
     def accuracy(self) -> float:
-        """The share of rows so far whose highest score was the right one; NaN if the targets were no labels."""
+        """The share of rows so far that the loss calls right; NaN if the targets named no class."""
         self.count()
-        return int(self.right) / self.counted if self.counted else float("nan")
+        counted = int(self.counted)
+        return int(self.right) / counted if counted else float("nan")
