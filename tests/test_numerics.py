@@ -5,19 +5,19 @@ Errors are counted in ulps: units in the last place of the right result, those o
 
 from __future__ import annotations
 
-import decimal
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from exact import ULPS, exact, sixty_digits, ulps
 from hypothesis import example, given, settings
 
 from tinynn import Sequential, Sigmoid, Softmax, SoftmaxCrossEntropy
 
-ULPS = 8
+pytestmark = pytest.mark.usefixtures(sixty_digits.__name__)
+
 F32, F64 = np.float32, np.float64
 HUGE = float(F32(1e38))
 DENORMAL = float(np.finfo(F32).smallest_subnormal)
@@ -31,28 +31,6 @@ hand = st.sampled_from([float(F32(value)) for value in HAND])
 anywhere = st.floats(-HUGE, HUGE, width=32)
 moderate = st.floats(-110, 110, width=32)
 single = st.one_of(hand, moderate, anywhere)
-
-
-@pytest.fixture(autouse=True)
-def sixty_digits() -> Iterator[None]:
-    with decimal.localcontext() as context:
-        context.prec, context.Emin, context.Emax = 60, decimal.MIN_EMIN, decimal.MAX_EMAX
-        context.clear_traps()
-        yield
-
-
-def exact(values: np.ndarray) -> list[Decimal]:
-    return [Decimal(float(value)) for value in values.ravel()]
-
-
-def ulps(got: np.ndarray, right: Sequence[Decimal]) -> float:
-    """The largest error, in units of the last place that the right value has in the format of `got`."""
-    assert np.isfinite(got).all()
-    worst = Decimal(0)
-    for value, reference in zip(exact(got), right, strict=True):
-        unit = Decimal(float(np.spacing(abs(got.dtype.type(reference)))))
-        worst = max(worst, abs(value - reference) / unit)
-    return float(worst)
 
 
 def sigmoid(x: Decimal) -> Decimal:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Init", "glorot", "he", "lecun", "ones", "standard_normal", "zeros"]
+__all__ = ["Init", "constant", "glorot", "he", "lecun", "ones", "standard_normal", "zeros"]
 
 Shape = tuple[int, ...]
 Init = Callable[[np.random.Generator, Shape], np.ndarray]
@@ -66,3 +67,13 @@ def zeros(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 def ones(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     """All 1: for gains."""
     return np.ones(shape)
+
+
+@dataclass(frozen=True)
+class constant:
+    """All of one value: `constant(0.25)`, for slopes and gains that start elsewhere than at 0 or 1."""
+
+    value: float
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return np.full(shape, self.value)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend.activation_verbs import ActivationVerbs
+from tinynn.backend.normal_verbs import NormalVerbs
 from tinynn.backend.random_verbs import RandomVerbs
 from tinynn.backend.softmax_verbs import SoftmaxVerbs
 from tinynn.backend.update_verbs import UpdateVerbs
@@ -17,7 +18,7 @@ from tinynn.backend.window_verbs import WindowVerbs
 __all__ = ["Array", "Ops"]
 
 
-class Ops(ActivationVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, WindowVerbs, ABC):
+class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, WindowVerbs, ABC):
     """All verbs. A backend overrides those that its device does better, never what they mean."""
 
     # --- memory

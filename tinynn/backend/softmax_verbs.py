@@ -10,7 +10,7 @@ __all__ = ["SoftmaxVerbs"]
 
 
 class SoftmaxVerbs(Verbs):
-    """Along the last axis; shapes: x, scores, p, out (N, C)."""
+    """Along the last axis; shapes: x, out (N, ..., C); scores, p (N, C)."""
 
     def softmax(self, x: Array, out: Array, work: Array) -> Array:
         """out = exp(x) / sum(exp(x)), right to a few ulp. `work` is float64 and overwritten."""
@@ -26,6 +26,23 @@ class SoftmaxVerbs(Verbs):
         xp.multiply(dy, y, out=out)
         xp.subtract(dy, out.sum(axis=-1, keepdims=True), out=out)
         return xp.multiply(out, y, out=out)
+
+    def log_softmax(self, x: Array, out: Array, work: Array) -> Array:
+        """out = x - log(sum(exp(x))), right to a few ulp. `work` is float64 and overwritten."""
+        xp = self.xp
+        # As in softmax_cross_entropy: z = x - max, and of the sum without the largest term, which is 1, the log1p.
+        xp.subtract(x, x.max(axis=-1, keepdims=True), out=work, dtype=work.dtype)
+        top = xp.expand_dims(x.argmax(axis=-1), -1)
+        terms = xp.exp(work)
+        xp.put_along_axis(terms, top, 0, axis=-1)
+        return xp.subtract(work, xp.log1p(terms.sum(axis=-1, keepdims=True)), out=out, casting="same_kind")
+
+    def log_softmax_backward(self, dy: Array, y: Array, out: Array) -> Array:
+        """out = dy - exp(y) * sum(dy)."""
+        xp = self.xp
+        xp.exp(y, out=out)
+        xp.multiply(out, dy.sum(axis=-1, keepdims=True), out=out)
+        return xp.subtract(dy, out, out=out)
 
     def softmax_cross_entropy(self, scores: Array, targets: Array, p: Array) -> Array:
         """The mean over the rows of -sum(t * log(softmax(scores))), a float64 scalar; p (float64) becomes the softmax.

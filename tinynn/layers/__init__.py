@@ -8,9 +8,12 @@ from tinynn.layers.convolution import *
 from tinynn.layers.dropout import *
 from tinynn.layers.embedding import *
 from tinynn.layers.layer_norm import *
+from tinynn.layers.linear_units import *
 from tinynn.layers.merge import *
 from tinynn.layers.pooling import *
 from tinynn.layers.rescale import *
 from tinynn.layers.shape import *
+from tinynn.layers.smooth_units import *
+from tinynn.layers.softmax import *
 
 __all__ = sorted(name for name, thing in globals().items() if isinstance(thing, type) and thing is not Layer)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,17 +1,15 @@
-"""Activations: functions applied to each element alone, and softmax, which is applied to each row.
+"""Activations: functions applied to each element alone.
 
 Shapes: y, dy and dx are of x's shape throughout. Where dx can be had from y, the cache is y and x can be forgotten.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinynn.backend import Array
-from tinynn.errors import ConfigurationError, GradientError
-from tinynn.layer import Layer, Shape
+from tinynn.errors import GradientError
+from tinynn.layer import Layer
 
-__all__ = ["ReLU", "Sigmoid", "Softmax", "Step", "Tanh"]
+__all__ = ["ReLU", "Sigmoid", "Step", "Tanh"]
 
 
 class ReLU(Layer):
@@ -78,33 +76,3 @@ class Step(Layer):
             got="Step",
             fix="use Sigmoid(), the smooth step, in its place; or call only predict",
         )
-
-
-class Softmax(Layer):
-    """y_j = exp(x_j) / sum over k of exp(x_k): each row becomes probabilities.
-
-    Shapes:   x (N, C), y (N, C).
-    Backward: dx = y (dy - sum over k of dy_k y_k).
-    Errors:   ConfigurationError for an input that is not a row of scores.
-    Note:     before a cross-entropy loss leave it out: SoftmaxCrossEntropy contains it, and is more exact.
-    Source:   Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
-    """
-
-    def build(self, shape: Shape) -> Shape:
-        if len(shape) != 1 or shape[0] < 1:
-            raise ConfigurationError(
-                "softmax works on rows of scores",
-                where=self.where,
-                expected="an input of shape (classes,)",
-                got=shape,
-                fix="put an Affine layer before it",
-            )
-        return shape
-
-    def forward(self, x: Array) -> tuple[Array, Any]:
-        work = self.empty("work", x.shape, self.xp.float64)
-        y = self.ops.softmax(x, out=self.empty_like("y", x), work=work)
-        return y, y
-
-    def backward(self, dy: Array, y: Array) -> Array:
-        return self.ops.softmax_backward(dy, y, out=self.empty_like("dx", y))
