@@ -8,6 +8,7 @@
 #   make lenet        a step of a convolutional network timed beside PyTorch, in the same environment
 #   make accuracy     the MNIST examples over several seeds; some 35 minutes
 #   make pictures     draws the pictures in the README anew
+#   make docs         writes docs/layers.md anew, the table of all layers, from their docstrings
 # PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist test lint test-oldest bench lenet accuracy pictures clean
+.PHONY: mnist test lint test-oldest bench lenet accuracy pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -48,6 +49,9 @@ pictures: $(VENV)/.installed
 	$(BIN)/python examples/mnist.py --out out/pictures
 	$(BIN)/python examples/quadrant.py --out out/pictures
 	cp out/pictures/*.png examples/pictures/
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/tables.py
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinynn needs Python 3.11 or newer: make PYTHON=python3.13 ...")'
