@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer")
+LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "residual_graph")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 # The cross-entropy before these steps, as an independent implementation found it for the same start.
@@ -223,3 +223,29 @@ def test_custom_layer_learns_what_straight_borders_cannot(custom: Lesson) -> Non
 def test_custom_layer_draws_its_regions_where_it_is_told(custom: Lesson) -> None:
     assert_regions(custom.folder / "pictures" / "regions.png", classes=3)
     assert sorted(path.name for path in custom.folder.iterdir()) == ["measured", "pictures"]
+
+
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
+    options = ("--epochs", "2", "--limit", "3000")
+    return run("residual_graph", *options, folder=tmp_path_factory.mktemp("residual"))
+
+
+def test_residual_learns_where_the_plain_network_does_not(residual: Lesson) -> None:
+    rows = {name: numbers for name, *numbers in residual.table("first", "layer", "last", "layer", "test", "accuracy")}
+    measured = residual.measured
+    for name in ("plain", "residual"):
+        gradients, accuracy = measured["gradients"][name], measured["accuracy"][name]
+        assert len(gradients) == measured["depth"] == 30
+        assert len(accuracy) == 2
+        assert rows[name] == [f"{gradients[0]:.1e}", f"{gradients[-1]:.1e}", f"{accuracy[-1]:.1%}"]
+    assert measured["gradients"]["plain"][0] < 1e-15 < 1e-2 < measured["gradients"]["residual"][0]
+    assert measured["accuracy"]["plain"][-1] < 0.2
+    assert measured["accuracy"]["residual"][-1] > 0.5
+
+
+def test_residual_draws_its_picture_and_its_wiring(residual: Lesson) -> None:
+    folder = residual.folder / "out" / "residual"
+    assert (folder / "residual.png").read_bytes().startswith(PNG)
+    assert (folder / "wiring.mmd").read_text().startswith("flowchart TD")
+    assert "h1      Add()" in residual.text
