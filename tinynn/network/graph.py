@@ -79,8 +79,12 @@ class Graph(Network):
                     fix="take it out of the graph, or let a layer read it",
                 )
         self.shapes = known
-        self.backwards = [node.name in wiring.reached and wanted[node.name] for node in wiring.nodes]
-        self.wanted = wanted
+        self.way = [(node, None if node.is_loss else known[node.name]) for node in wiring.nodes]
+        # The way back: which node, where its cache is, and for each input whether its gradient is wanted.
+        self.back: list[tuple[Node, int, list[tuple[str, bool]]]] = []
+        for k, node in reversed([*enumerate(wiring.nodes)]):
+            if node.name in wiring.reached and wanted[node.name]:
+                self.back.append((node, k, [(read, wanted[read]) for read in node.reads]))
         loss = wiring.loss.layer if wiring.loss else None
         self.final_loss = loss if isinstance(loss, Loss) else None
         self.target_slots = tuple(wiring.loss.reads.index(name) for name in wiring.targets) if wiring.loss else ()
@@ -98,11 +102,11 @@ class Graph(Network):
     def run_forward(self, xs: tuple[Array, ...]) -> tuple[Any, list[Any], tuple[Array, ...]]:
         values: dict[str, Array] = dict(zip((*self.input_names, *self.target_names), xs, strict=True))
         caches: list[Any] = []
-        for node in self.wiring.nodes:
+        for node, shape in self.way:
             args = [values[read] for read in node.reads]
             try:
                 y, cache = node.layer.forward(*args)
-                if not node.is_loss and y.shape[1:] != self.shapes[node.name]:
+                if shape is not None and y.shape[1:] != shape:
                     check_promise(node.layer, y, len(xs[0]), "forward")
             except Exception as error:
                 reraise(error, node.layer, "forward", args[0])
@@ -116,19 +120,16 @@ class Graph(Network):
     def run_backward(self, dy: Any, caches: list[Any]) -> Any:
         outputs = self.wiring.outputs
         totals: dict[str, Any] = dict(zip(outputs, dy if len(outputs) > 1 else (dy,), strict=True))
-        for k in range(len(caches) - 1, -1, -1):
-            if not self.backwards[k]:
-                continue
-            node = self.wiring.nodes[k]
-            if node.name not in totals:
+        for node, k, reads in self.back:
+            total = totals.pop(node.name, None)
+            if total is None:
                 refuse_silence(node)
-            total = totals.pop(node.name)
             try:
                 dxs = node.layer.backward(total, caches[k])
             except Exception as error:
                 reraise(error, node.layer, "backward", total)
-            for read, dx in zip(node.reads, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
-                if dx is not None and self.wanted[read]:
+            for (read, wanted), dx in zip(reads, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
+                if wanted and dx is not None:
                     self.add(totals, node, read, dx)
         dxs = tuple(totals.get(name) for name in self.input_names) if self.needs_dx else None
         return dxs[0] if dxs is not None and len(dxs) == 1 else dxs
