@@ -16,6 +16,7 @@ from tinynn import (
     Add,
     Affine,
     ConfigurationError,
+    GradientError,
     Graph,
     Layer,
     Multiply,
@@ -228,6 +229,19 @@ def test_stale_caches_and_threads() -> None:
     for thread in threads:
         thread.join()
     assert all((y == expected).all() for y in got.values()) and len(got) == 8
+
+
+def test_gradcheck_names_the_inputs_of_a_graph() -> None:
+    class Wrong(Multiply):
+        def backward(self, dy: Any, xs: Any) -> Any:
+            dx, dz = super().backward(dy, xs)
+            return dx, 2 * dz
+
+    net = Graph(m=(Wrong(), "x", "z"), s=(Affine(3), "m"), loss=(SoftmaxCrossEntropy(), "s", "t"))
+    with pytest.raises(GradientError, match="the gradient dz is wrong") as caught:
+        gradcheck(net, (2,), (2,), ())
+    assert caught.value.array == "dz"
+    assert "twice the right one" in str(caught.value)
 
 
 def test_integers_reach_those_who_read_them_alone() -> None:

@@ -29,6 +29,7 @@ from tinynn import (
     Tanh,
     TinynnError,
     fit,
+    gradcheck,
 )
 
 TWO = Graph(y=(Add(), "a", "b"))
@@ -148,6 +149,12 @@ CASES: dict[str, tuple[Callable[[], Any], type[TinynnError], str, str]] = {
         ConfigurationError,
         "fit",
         "SGD(0.1)",
+    ),
+    "several outputs to check": (
+        lambda: gradcheck(Graph(a=(Tanh(), "x"), b=(ReLU(), "x")), (3,)),
+        ConfigurationError,
+        "Graph(a=",
+        "(3,), (3,)",
     ),
     "an unknown picture": (lambda: TWO.build((3,), (3,)).plot("net.gif"), ConfigurationError, "net.gif", ".svg"),
 }

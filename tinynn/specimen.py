@@ -10,12 +10,13 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from tinynn.backend import Array, Ops
-from tinynn.errors import GradientError
+from tinynn.errors import ConfigurationError, GradientError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network import Network
 from tinynn.network.explain import reraise
 from tinynn.network.storage import build_layers, full_name
+from tinynn.site import as_shape
 
 __all__ = ["Result", "Specimen", "elsewhere"]
 
@@ -41,6 +42,14 @@ class Specimen:
             self.storage = net.storage
         else:
             self.storage = build_layers(self.layer, shapes, ops, np.dtype(dtype), seed, needs_dx)
+        if as_shape(self.layer._built().output) is None:
+            raise ConfigurationError(
+                "a graph of several outputs cannot be checked as a whole",
+                where=repr(original),
+                expected="one output, whose gradient is drawn",
+                got=f"outputs of the shapes {', '.join(map(str, self.layer._built().output))}",
+                fix="join them with Concat() or Add() for the check, or check each part",
+            )
         learned = values(original)
         if {name: v.shape for name, v in learned.items()} == {n: v.shape for n, v in self.storage.arrays().items()}:
             self.storage.assign(learned, where=repr(original))
@@ -55,8 +64,10 @@ class Specimen:
 
     def names(self, xs: Sequence[Any]) -> list[str]:
         """What the inputs are called."""
+        if isinstance(self.layer, Network):
+            return [*self.layer.input_names, *self.layer.target_names][: len(xs)]
         if self.ends_in_loss:
-            return ["scores" if isinstance(self.layer, Loss) else "x", "targets", "weights"][: len(xs)]
+            return ["scores", "targets", "weights"][: len(xs)]
         return ["x"] if len(xs) == 1 else [f"x{i}" for i in range(len(xs))]
 
     def differentiable(self, xs: Sequence[np.ndarray]) -> dict[str, Array]:
@@ -129,8 +140,9 @@ class Specimen:
         self.unchanged([*device, dy_device], [*before, dy_before], [*names, "dy"], "backward")
         self.unchanged(parameters, values_before, list(self.storage.parameters), "backward")
         gradients: dict[str, np.ndarray] = {}
+        targets = self.layer.target_names if isinstance(self.layer, Network) else ("targets", "weights")
         for name, x, dx in zip(names, xs, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
-            needless = dx is None and (name in ("targets", "weights") or not self.layer.needs_dx)
+            needless = dx is None and (name in targets or not self.layer.needs_dx)
             if x.dtype.kind == "f" and not needless:
                 self.shaped(f"d{name}", dx, x.shape)
                 gradients[f"d{name}"] = np.array(self.ops.to_host(dx))
