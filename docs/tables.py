@@ -1,4 +1,4 @@
-"""Writes docs/layers.md, the table of all layers and losses, from their docstrings: `make docs`."""
+"""Writes docs/layers.md, the tables of all layers, losses and optimizers, from their docstrings: `make docs`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import tinynn
+from tinynn import Optimizer
 from tinynn.layer import Layer, describe
 
 __all__ = ["PAGE", "page"]
 
 PAGE = Path(__file__).with_name("layers.md")
-HEAD = """# Layers and losses
+HEAD = """# Layers, losses, optimizers
 
 Generated from the docstrings by `make docs`; a test keeps it up to date. N is the number of rows of a batch, D that of
 the features, C that of classes or channels; "any" shape is kept. `help(tinynn.ReLU)` says what else there is to know of
@@ -35,6 +36,14 @@ def page() -> str:
             parts.append(
                 "\n".join([f"## {title}", "", "| | formula | shapes | gradient |", "|---|---|---|---|", *rows])
             )
+    kinds = [getattr(tinynn.optim, name) for name in tinynn.optim.__all__ if name != Optimizer.__name__]
+    for title, wanted in (("Optimizers", True), ("Schedules: the learning rate as a function of the step", False)):
+        rows = [
+            f"| `{call(kind)}` | {fields(kind.__doc__)['']} |"
+            for kind in kinds
+            if issubclass(kind, Optimizer) == wanted
+        ]
+        parts.append("\n".join([f"## {title}", "", "| | formula |", "|---|---|", *rows]))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -45,7 +54,7 @@ def row(kind: type[Layer]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def call(kind: type[Layer]) -> str:
+def call(kind: type) -> str:
     """`Affine(M, W=he, b=zeros)`: how it is made, with its defaults."""
     parameters = inspect.signature(kind.__init__).parameters.values() if "__init__" in vars(kind) else ()
     shown = []
@@ -74,4 +83,4 @@ def fields(doc: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"{PAGE.name}: {page().count(chr(10) + '| `')} layers and losses")
+    print(f"{PAGE}: {page().count(chr(10) + '| `')} rows")
