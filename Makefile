@@ -49,6 +49,7 @@ pictures: $(VENV)/.installed
 	$(BIN)/python examples/mnist.py --out out/pictures
 	$(BIN)/python examples/quadrant.py --out out/pictures
 	$(BIN)/python examples/residual_graph.py --out out/pictures
+	$(BIN)/python examples/autoencoder.py --out out/pictures
 	cp out/pictures/*.png examples/pictures/
 
 docs: $(VENV)/.installed

@@ -28,7 +28,7 @@ def page() -> str:
     for package in (tinynn.layers, tinynn.losses):
         modules: dict[str, list[type[Layer]]] = {}
         for kind in (getattr(package, name) for name in package.__all__):
-            if kind is not tinynn.Loss:  # what a loss is, not one of them
+            if kind not in (tinynn.Loss, tinynn.ElementwiseLoss):  # to derive from
                 modules.setdefault(kind.__module__, []).append(kind)
         for module in sorted(modules):
             title = (sys.modules[module].__doc__ or "").strip().splitlines()[0].rstrip(".")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "residual_graph")
+LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "residual_graph", "autoencoder")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 # The cross-entropy before these steps, as an independent implementation found it for the same start.
@@ -249,3 +249,35 @@ def test_residual_draws_its_picture_and_its_wiring(residual: Lesson) -> None:
     assert (folder / "residual.png").read_bytes().startswith(PNG)
     assert (folder / "wiring.mmd").read_text().startswith("flowchart TD")
     assert "h1      Add()" in residual.text
+
+
+@pytest.fixture(scope="module")
+def autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
+    folder = tmp_path_factory.mktemp("autoencoder")
+    options = ("--epochs", "8", "--limit", "5000", "--json", "measured/lesson.json")
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "autoencoder.py"), *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("validation loss") == 16  # a line for each epoch of both networks
+    return Lesson(done.stdout, json.loads((folder / "measured" / "lesson.json").read_text()), folder)
+
+
+def test_autoencoder_draws_better_than_straight_lines_can(autoencoder: Lesson) -> None:
+    measured = autoencoder.measured
+    assert 0 < measured["autoencoder"] < measured["principal_components"] < measured["plane"] < measured["mean_image"]
+    words = autoencoder.text.split()
+    for name in ("autoencoder", "principal_components", "mean_image"):
+        assert f"{measured[name]:.5f}" in words
+
+
+def test_principal_components_are_those_of_the_covariance() -> None:
+    principal_components = runpy.run_path(str(EXAMPLES / "autoencoder.py"))["principal_components"]
+    rng = np.random.default_rng(0)
+    x = 255 * rng.random((50, 3)) @ rng.random((3, 6))  # of rank 3, so three components are enough
+    np.testing.assert_allclose(principal_components(x, x, 3), x / 255, atol=1e-12)
+    assert np.abs(principal_components(x, x, 2) - x / 255).max() > 1e-3
+
+
+def test_autoencoder_draws_its_pictures(autoencoder: Lesson) -> None:
+    for name in ("drawn_again", "walk", "plane"):
+        assert (autoencoder.folder / "out" / "autoencoder" / f"{name}.png").read_bytes().startswith(PNG)
