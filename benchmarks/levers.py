@@ -40,12 +40,12 @@ def asked_where_at_once(x: np.ndarray, dtype: np.dtype, name: str) -> None:
         assert not len(np.argwhere(~np.isfinite(x[start : start + examples.BLOCK].astype(dtype, copy=False))))
 
 
-def subtract_at_labels(self: QuadraticCost, scores: Any, targets: Any) -> tuple[Any, Any]:
+def subtract_at_labels(self: QuadraticCost, scores: Any, targets: Any, weights: Any = None) -> tuple[Any, Any]:
     self.has_labels(scores, targets)
     diff = np.subtract(scores, self.off, out=self.empty("diff", scores.shape))
     diff[np.arange(len(diff)), targets.astype(np.uint32)] -= self.on - self.off
     flat = diff.reshape(-1)
-    return np.dot(flat, flat) / self.dtype.type(2 * len(scores)), diff
+    return np.dot(flat, flat) / self.dtype.type(2 * len(scores)), (diff, 1 / len(scores))
 
 
 def not_aligned(self: NumpyOps, size: int, dtype: Any) -> np.ndarray:

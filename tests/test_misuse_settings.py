@@ -16,6 +16,7 @@ from tinynn import (
     NotBuiltError,
     QuadraticCost,
     ReLU,
+    Reshape,
     Rescale,
     Sequential,
     ShapeError,
@@ -49,11 +50,11 @@ CASES: dict[str, Case] = {
     "build()": (lambda: unbuilt().build(), ShapeError, "Sequential", "nothing", "net.build((784,))"),
     "two shapes": (lambda: Sequential(Affine(3)).build((4,), (4,)), ShapeError, "Seq", "((4,), (4,))", "build((4,))"),
     "wide targets": (lambda: unbuilt().build((4,), (7,)), ShapeError, "layer 1: Softmax", "(7,)", "leave the targets"),
-    "softmax on images": (
-        lambda: net(Softmax(), shape=(2, 2)),
+    "softmax of a number": (
+        lambda: net(Reshape(()), Softmax(), shape=(1,)),
         ConfigurationError,
-        "layer 0: Softmax()",
-        "2)",
+        "layer 1: Softmax()",
+        "()",
         "Affine",
     ),
     "one class": (lambda: net(Affine(1), SoftmaxCrossEntropy()), ShapeError, "layer 1: Softmax", "(1,)", "Affine(C)"),
