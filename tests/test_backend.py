@@ -83,6 +83,13 @@ def test_affine(draw: Draw, n: int, d: int, m: int) -> None:
 
 
 @given(draws, shapes)
+def test_relu(draw: Draw, shape: tuple[int, ...]) -> None:
+    check(ops.relu, lambda x: np.maximum(x, 0), [draw(*shape)], draw.out(*shape))
+    x = np.array([np.nan, np.inf, -np.inf, -0.0], draw.dtype)
+    np.testing.assert_array_equal(ops.relu(x, draw.out(4)), [np.nan, np.inf, 0, 0])
+
+
+@given(draws, shapes)
 def test_relu_backward(draw: Draw, shape: tuple[int, ...]) -> None:
     y = np.maximum(draw(*shape), 0)
     check(ops.relu_backward, lambda dy, y: np.where(y > 0, dy, 0), [draw(*shape), y], draw.out(*shape))

@@ -10,6 +10,10 @@ __all__ = ["ActivationVerbs"]
 class ActivationVerbs(Verbs):
     """Element by element; all arrays of a call have one shape."""
 
+    def relu(self, x: Array, out: Array) -> Array:
+        """out = max(x, 0), NaN where x is NaN."""
+        return self.xp.maximum(x, 0, out=out)
+
     def relu_backward(self, dy: Array, y: Array, out: Array) -> Array:
         """out = dy where y > 0, else 0."""
         xp = self.xp

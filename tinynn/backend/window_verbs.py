@@ -63,14 +63,15 @@ class WindowVerbs(Verbs):
         xp = self.xp
         hit, free = hits[0], hits[1]  # where this tap is the largest; which windows have found none yet
         free[...] = True
-        out[...] = 0
-        apart = disjoint(taps)
+        tiled = disjoint(taps) and out.size == len(taps) * y.size  # each pixel under one window
+        if not tiled:
+            out[...] = 0
         for rows, columns in taps:
             xp.equal(x[rows, :, columns], y, out=hit)
             xp.logical_and(hit, free, out=hit)
             xp.logical_xor(free, hit, out=free)
             seen = out[rows, :, columns]
-            if apart:  # nothing to add to
+            if tiled:
                 xp.multiply(hit, dy, out=seen)
             else:
                 xp.multiply(hit, dy, out=work)

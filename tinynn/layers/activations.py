@@ -20,7 +20,7 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        y = self.xp.maximum(x, 0, out=self.empty_like("y", x))
+        y = self.ops.relu(x, out=self.empty_like("y", x))
         return y, y
 
     def backward(self, dy: Array, y: Array) -> Array:

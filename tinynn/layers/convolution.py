@@ -84,7 +84,7 @@ class Conv2D(Layer):
         dy = in_rows(self, "dy", dy).reshape(P, G, F // G, Q * N)
         dWs = self.ops.matmul_stack(dy, u.swapaxes(2, 3), out=self.empty("dW", (P, G, F // G, kh * C * kw)))
         self.dW[...] = dWs.sum(axis=0).reshape(F, kh, C, kw).swapaxes(1, 2)
-        dy.sum(axis=(0, 3), out=self.db.reshape(G, F // G))
+        self.db[...] = self.xp.einsum("pgfn->gf", dy).reshape(F)  # a third of the time of dy.sum(axis=(0, 3))
         if not self.needs_dx:
             return None
 
