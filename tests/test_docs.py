@@ -6,7 +6,6 @@ import tinynn
 from docs.tables import PAGE, call, fields, page
 from tinynn import Affine, Layer, QuadraticCost, Softmax
 
-
 BASES = {"Loss", "ElementwiseLoss", "Optimizer"}  # to derive from
 
 
