@@ -12,13 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from onnx_cases import activations, dense, embedding, gradient, images, merge, normalisation, optimizers, shapes
+from onnx_cases import (
+    activations,
+    dense,
+    embedding,
+    gradient,
+    images,
+    losses,
+    merge,
+    normalisation,
+    optimizers,
+    shapes,
+)
 from onnx_cases.reading import Stored, collect
 from onnx_cases.running import constant, operator_of, run
 
 __all__ = ["OPERATORS", "PLUMBING", "Stored", "collect", "operator_of", "run"]
 
-FAMILIES = (dense, activations, images, normalisation, embedding, shapes, merge, gradient, optimizers)
+FAMILIES = (dense, activations, images, normalisation, embedding, shapes, merge, losses, gradient, optimizers)
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     name: adapter for family in FAMILIES for name, adapter in family.OPERATORS.items()

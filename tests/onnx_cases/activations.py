@@ -8,7 +8,27 @@ from typing import Any
 import numpy as np
 
 from onnx_cases.running import infer
-from tinynn import Layer, ReLU, Sigmoid, Softmax, Tanh
+from tinynn import (
+    ELU,
+    GELU,
+    SELU,
+    HardSigmoid,
+    HardSwish,
+    Layer,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    Rescale,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
 
 __all__ = ["OPERATORS"]
 
@@ -33,9 +53,50 @@ def softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
     return along(Softmax(), x, axis)
 
 
+def log_softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
+    return along(LogSoftmax(), x, axis)
+
+
+def leaky_relu(x: np.ndarray, *, alpha: float = 0.01) -> np.ndarray:
+    return infer(LeakyReLU(alpha), x)
+
+
+def selu(x: np.ndarray, *, gamma: float = SELU().scale, alpha: float = SELU().alpha) -> np.ndarray:
+    return infer(SELU(alpha, gamma), x)
+
+
+def gelu(x: np.ndarray, *, approximate: str = "none") -> np.ndarray:
+    return infer(GELU(approximate == "tanh"), x)
+
+
+def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Slopes for channels as PReLU has them; others ONNX broadcasts to x: each number of x is then a feature."""
+    if slope.shape == x.shape[1:2] != x.shape[-1:]:
+        return infer(PReLU(), x, values={"a": slope})
+    slopes = np.broadcast_to(slope, x.shape).reshape(-1)
+    return infer(PReLU(), x.reshape(1, -1), values={"a": slopes}).reshape(x.shape)
+
+
+def swish(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
+    """SiLU has no factor within the sigmoid: x sigmoid(alpha x) = SiLU(alpha x) / alpha."""
+    return infer(Sequential(Rescale(alpha), SiLU(), Rescale(1 / alpha)), x)
+
+
 OPERATORS = {
+    "Elu": elementwise(ELU),
+    "Gelu": gelu,
+    "HardSigmoid": elementwise(HardSigmoid),
+    "HardSwish": elementwise(HardSwish),
+    "LeakyRelu": leaky_relu,
+    "LogSoftmax": log_softmax,
+    "Mish": elementwise(Mish),
+    "PRelu": prelu,
     "Relu": elementwise(ReLU),
+    "Selu": selu,
     "Sigmoid": elementwise(Sigmoid),
     "Softmax": softmax,
+    "Softplus": elementwise(Softplus),
+    "Softsign": elementwise(Softsign),
+    "Swish": swish,
     "Tanh": elementwise(Tanh),
 }
