@@ -15,6 +15,7 @@ from tinynn import (
     ELU,
     GELU,
     SELU,
+    Clip,
     HardSigmoid,
     HardSwish,
     LeakyReLU,
@@ -79,5 +80,6 @@ ROWS = (
     Row("Mish", Mish, elementwise(st.builds(Mish)), mish),
     Row("Softsign", Softsign, elementwise(st.builds(Softsign), away_from_0)),
     Row("HardSigmoid", HardSigmoid, elementwise(st.builds(HardSigmoid), away_from_corners)),
+    Row("Clip", Clip, elementwise(st.sampled_from([(0, 1), (-1, 1)]).map(lambda b: Clip(*b)), away_from_corners)),
     Row("HardSwish", HardSwish, elementwise(st.builds(HardSwish), away_from_corners)),
 )

@@ -4,6 +4,7 @@ from tinynn.layer import Layer
 from tinynn.layers.activations import *
 from tinynn.layers.affine import *
 from tinynn.layers.batch_norm import *
+from tinynn.layers.clip import *
 from tinynn.layers.convolution import *
 from tinynn.layers.dropout import *
 from tinynn.layers.embedding import *
