@@ -88,6 +88,11 @@ def test_accuracy_is_that_of_the_committed_run() -> None:
     assert default["seconds"] < 30
 
 
+def test_what_convolutions_take_and_reach_is_that_of_the_committed_runs() -> None:
+    assert f"**{measured('lenet_step.json')['ratio']['of_medians']:.2f}** of the time of" in README
+    assert f"{100 * measured('cnn_accuracy.json')['median']:.2f} % of the test digits" in README
+
+
 def measured(name: str) -> dict[str, Any]:
     """What a committed run of a benchmark wrote."""
     return json.loads((ROOT / "benchmarks" / name).read_text(encoding="utf-8"))
