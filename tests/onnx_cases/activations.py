@@ -12,6 +12,7 @@ from tinynn import (
     ELU,
     GELU,
     SELU,
+    Clip,
     HardSigmoid,
     HardSwish,
     Layer,
@@ -82,7 +83,16 @@ def swish(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
     return infer(Sequential(Rescale(alpha), SiLU(), Rescale(1 / alpha)), x)
 
 
+def clip(x: np.ndarray, low: Any = None, high: Any = None, **bounds: float) -> np.ndarray:
+    """A bound that is left out is the end of the dtype. Opset 6 had them as attributes, min and max."""
+    ends = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
+    low, high = bounds.pop("min", low), bounds.pop("max", high)
+    assert not bounds
+    return infer(Clip(float(ends.min if low is None else low), float(ends.max if high is None else high)), x)
+
+
 OPERATORS = {
+    "Clip": clip,
     "Elu": elementwise(ELU),
     "Gelu": gelu,
     "HardSigmoid": elementwise(HardSigmoid),
