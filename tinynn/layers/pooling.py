@@ -137,8 +137,8 @@ class GlobalMaxPool(Layer):
         N, C, H, W = x.shape
         pixels = x.reshape(N, C, H * W)
         first = pixels.argmax(axis=2)
-        y = pixels.max(axis=2, out=self.empty("y", (N, C)))
-        return y, (x, first)
+        # Without `out`: given it, NumPy 2.0.0 takes the wrong maximum along an axis that lies backwards in memory.
+        return pixels.max(axis=2), (x, first)
 
     def backward(self, dy: Array, cache: tuple[Array, Array]) -> Array:
         x, first = cache
