@@ -21,16 +21,16 @@ class RandomVerbs(Verbs):
         xp = self.xp
         # One element each, not scalars: arrays of integers wrap around silently, as is meant.
         key, step = stream[:1].astype(xp.uint32), stream[1:].astype(xp.uint32)
-        start = self.hashed(key * GOLDEN ^ step)
+        start = self._hashed(key * GOLDEN ^ step)
         bits[...] = xp.arange(len(bits), dtype=xp.uint32)
         xp.multiply(bits, GOLDEN, out=bits)
         xp.add(bits, start, out=bits)
-        self.hashed(bits)
+        self._hashed(bits)
         xp.right_shift(bits, 8, out=bits)
         xp.multiply(bits.reshape(out.shape), 2.0**-24, out=out, dtype=out.dtype, casting="same_kind")
         return out
 
-    def hashed(self, x: Array) -> Array:
+    def _hashed(self, x: Array) -> Array:
         """x, uint32, in place: each of its bits changes every bit of the result in about half of all cases.
 
         Source: the constants are those that Wellons found by search for this form, "Prospecting for Hash Functions",
