@@ -188,6 +188,12 @@ def test_scalar(dtype: str, value: int) -> None:
     assert ops.scalar(value, np.dtype(dtype)) is array
 
 
+@given(draws, sizes, st.integers(1, 12))
+def test_row_sums(draw: Draw, n: int, classes: int) -> None:
+    x = draw(n, classes)
+    np.testing.assert_allclose(ops.row_sums(x), x.astype(np.float64).sum(axis=1), rtol=0, atol=1e-5)
+
+
 @given(dtypes, st.integers(0, 100))
 def test_zeros(dtype: str, size: int) -> None:
     array = ops.zeros(size, dtype)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinynn.backend import NumpyOps
-from tinynn.data.batches import batches
+from tinynn.data.batches import Batches
 
 DTYPES = st.sampled_from(["u1", "i4", "f4", "f8"])
 
@@ -27,7 +27,7 @@ def test_the_batches_are_the_rows_in_order(
     before = x.copy()
     order = rng.permutation(rows)[: rng.integers(1, rows + 1)]
     xs, ts = [], []
-    for a, b in batches(NumpyOps(), (x, t), order, batch_size):
+    for a, b in Batches(NumpyOps(), (x, t), batch_size)(order):
         assert len(a) == len(b)
         assert (a.dtype, b.dtype) == (x.dtype, t.dtype)
         assert a.flags.c_contiguous
@@ -44,7 +44,7 @@ def test_the_batches_are_the_rows_in_order(
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_the_memory_is_that_of_one_batch(batch_size: int, rows: int) -> None:
     x, t = np.zeros((rows, 3), np.uint8), np.zeros((rows, 2))
-    bases = {id(a.base): a.base for a, _ in batches(NumpyOps(), (x, t), np.arange(rows), batch_size)}
+    bases = {id(a.base): a.base for a, _ in Batches(NumpyOps(), (x, t), batch_size)(np.arange(rows))}
     assert len(bases) == 1
     (room,) = bases.values()
     assert len(room) == min(rows, batch_size)
@@ -52,11 +52,11 @@ def test_the_memory_is_that_of_one_batch(batch_size: int, rows: int) -> None:
 
 def test_rows_may_come_twice() -> None:
     x = np.arange(12).reshape(6, 2)
-    (batch,) = batches(NumpyOps(), (x, x[:, 0]), np.array([5, 5, 0]), 8)
+    (batch,) = Batches(NumpyOps(), (x, x[:, 0]), 8)(np.array([5, 5, 0]))
     np.testing.assert_array_equal(batch[0], [[10, 11], [10, 11], [0, 1]])
     np.testing.assert_array_equal(batch[1], [10, 10, 0])
 
 
 def test_no_rows_no_batches() -> None:
     x = np.zeros((3, 2))
-    assert list(batches(NumpyOps(), (x, x[:, 0]), np.array([], int), 4)) == []
+    assert list(Batches(NumpyOps(), (x, x[:, 0]), 4)(np.array([], int))) == []

@@ -39,7 +39,7 @@ class CUDARuntimeError(RuntimeError):
 # What the code under test may ask of CuPy; all of it is in CuPy 14.
 ARRAYS = ("ndarray", "dtype", "float64", "int64", "uint32", "zeros", "ones", "empty", "asarray", "arange")
 UFUNCS = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "exp", "log1p", "isnan", "matmul")
-SHARED = (*ARRAYS, *UFUNCS, "concatenate", "sqrt", "einsum")
+SHARED = (*ARRAYS, *UFUNCS, "concatenate", "sqrt", "einsum", "sum")
 
 
 def stand_in(devices: int | Exception) -> Any:

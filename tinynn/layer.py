@@ -43,6 +43,10 @@ class Layer:
     predict_differs = False
     """True for a layer whose inference is meant to differ from training, as that of dropout."""
 
+    straight = False
+    """True for a layer whose passes make the same calls each time: functions of `self.xp`, and verbs of `self.ops` that
+    are marked so. Then `fit` replays those calls without the layer. No subclass inherits it."""
+
     # Set by the network before it calls `build`.
     xp: Any
     ops: Ops

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinynn.backend.verbs import Array, Verbs
+from tinynn.backend.verbs import Array, Verbs, straight
 
 __all__ = ["ActivationVerbs"]
 
@@ -10,10 +10,12 @@ __all__ = ["ActivationVerbs"]
 class ActivationVerbs(Verbs):
     """Element by element; all arrays of a call have one shape."""
 
+    @straight
     def relu(self, x: Array, out: Array) -> Array:
         """out = max(x, 0), NaN where x is NaN."""
         return self.xp.maximum(x, 0, out=out)
 
+    @straight
     def relu_backward(self, dy: Array, y: Array, out: Array) -> Array:
         """out = dy where y > 0, else 0."""
         xp = self.xp
@@ -21,6 +23,7 @@ class ActivationVerbs(Verbs):
         xp.greater(y, self.scalar(0, y.dtype), out=out, casting="unsafe")
         return xp.multiply(out, dy, out=out)
 
+    @straight
     def sigmoid(self, x: Array, out: Array, work: Array) -> Array:
         """out = 1 / (1 + exp(-x)), right to a few ulp for every finite x. `work` is overwritten."""
         xp = self.xp
@@ -31,6 +34,7 @@ class ActivationVerbs(Verbs):
         xp.add(out, self.scalar(1, x.dtype), out=work)
         return xp.divide(out, work, out=out)
 
+    @straight
     def sigmoid_backward(self, dy: Array, y: Array, out: Array) -> Array:
         """out = dy * y * (1 - y)."""
         xp = self.xp
@@ -38,6 +42,7 @@ class ActivationVerbs(Verbs):
         xp.multiply(out, y, out=out)
         return xp.multiply(out, dy, out=out)
 
+    @straight
     def tanh_backward(self, dy: Array, y: Array, out: Array) -> Array:
         """out = dy * (1 - y**2)."""
         xp = self.xp

@@ -12,7 +12,7 @@ from tinynn.backend.normal_verbs import NormalVerbs
 from tinynn.backend.random_verbs import RandomVerbs
 from tinynn.backend.softmax_verbs import SoftmaxVerbs
 from tinynn.backend.update_verbs import UpdateVerbs
-from tinynn.backend.verbs import Array
+from tinynn.backend.verbs import Array, straight
 from tinynn.backend.window_verbs import WindowVerbs
 
 __all__ = ["Array", "Ops"]
@@ -41,10 +41,12 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, 
 
     # --- matrix products
 
+    @straight
     def matmul(self, a: Array, b: Array, out: Array) -> Array:
         """out = a @ b, all of them of one float dtype and two axes."""
         return self.xp.matmul(a, b, out=out)
 
+    @straight
     def affine(self, x: Array, W: Array, b: Array, out: Array) -> Array:
         """out = x @ W + b. Shapes: x (N, D), W (D, M), b (M,), out (N, M)."""
         self.matmul(x, W, out=out)

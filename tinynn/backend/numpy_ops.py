@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend.base import Ops
+from tinynn.backend.verbs import straight
 
 __all__ = ["NumpyOps"]
 
@@ -18,6 +19,10 @@ class NumpyOps(Ops):
 
     name = "numpy"
     xp = np
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ones: dict[tuple[int, np.dtype], np.ndarray] = {}
 
     def asarray(self, x: Any, dtype: Any = None) -> np.ndarray:
         return np.asarray(x, dtype=dtype)
@@ -35,11 +40,20 @@ class NumpyOps(Ops):
         # With mode="raise" NumPy gathers into a buffer of its own first; the caller has checked the rows.
         return x.take(rows, axis=0, out=out, mode="clip")
 
+    @straight
     def relu(self, x: np.ndarray, out: np.ndarray) -> np.ndarray:
         # Of two arrays NumPy takes the maximum four times as fast as of an array and a number, so the zeros pay.
-        out.fill(0)
-        return np.maximum(x, out, out=out)
+        self.xp.copyto(out, self.scalar(0, x.dtype))
+        return self.xp.maximum(x, out, out=out)
 
+    @straight
     def matmul(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
         # The same call of the BLAS as np.matmul's, reached half a microsecond sooner.
-        return np.dot(a, b, out=out)
+        return self.xp.dot(a, b, out=out)
+
+    def row_sums(self, x: np.ndarray) -> np.ndarray:
+        # As a product with ones: NumPy adds up a short row in five times the time.
+        ones = self._ones.get((x.shape[1], x.dtype))
+        if ones is None:
+            ones = self._ones[x.shape[1], x.dtype] = np.ones(x.shape[1], x.dtype)
+        return np.dot(x, ones)

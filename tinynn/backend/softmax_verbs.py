@@ -45,43 +45,51 @@ class SoftmaxVerbs(Verbs):
         return xp.subtract(dy, out, out=out)
 
     def softmax_cross_entropy(self, scores: Array, targets: Array, p: Array) -> Array:
-        """The mean over the rows of -sum(t * log(softmax(scores))), a float64 scalar; p (float64) becomes the softmax.
+        """The mean over the rows of -sum(t * log(softmax(scores))), a float64 scalar; p becomes the softmax.
 
-        Targets are labels (N,), integers, or probability rows (N, C).
+        Targets are labels (N,), integers, or probability rows (N, C); p is float64 and contiguous.
         Errors: IndexError for a label outside 0..C-1 where the device notices it.
         """
-        xp = self.xp
+        xp, (n, classes) = self.xp, scores.shape
         # With z = x - max, log(sum(exp(z))) = log1p(rest), rest being the sum without the largest term, which is 1.
         # So a loss of 1e-20 comes out as 1e-20, where log(1 + 1e-20) would be 0.
-        rows = xp.arange(len(scores))
-        top = scores.argmax(axis=1)
-        z = xp.subtract(scores, scores[rows, top][:, None], out=p, dtype=p.dtype)
+        rows = xp.arange(n)
+        top = scores.argmax(axis=1) + rows * classes  # places in the flat array: one index is found sooner than two
+        z = xp.subtract(scores, scores.reshape(-1)[top][:, None], out=p, dtype=p.dtype)
         if targets.ndim == 1:
             # A negative label would count from the end. As uint32 it is out of range; uintp would wrap back to it.
             score, weight = z[rows, targets.astype(xp.uint32)], 1.0
         else:
             score, weight = xp.einsum("nc,nc->n", targets, z), targets.sum(axis=1, dtype=p.dtype)
         xp.exp(z, out=p)
-        p[rows, top] = 0
-        rest = p.sum(axis=1)
-        p[rows, top] = 1
+        flat = p.reshape(-1)
+        flat[top] = 0
+        rest = self.row_sums(p)
+        flat[top] = 1
         xp.divide(p, (1 + rest)[:, None], out=p)
-        return (weight * xp.log1p(rest) - score).mean()
+        return (weight * xp.log1p(rest) - score).sum() / n
 
     def softmax_cross_entropy_backward(self, p: Array, targets: Array, scale: Any, out: Array) -> Array:
-        """out = scale * (p * sum(t) - t): the gradient of the above for scale = dy / N. `p` is left as it was."""
-        xp = self.xp
+        """out = scale * (p * sum(t) - t): the gradient of the above for scale = dy / N. `p` is left as it was.
+
+        `out` is contiguous.
+        """
+        xp, (n, classes) = self.xp, p.shape
+        starts = xp.arange(0, n * classes, classes)
         # A row of the gradient sums to 0, so its element at the largest p is minus the sum of the others. Taken from
         # p itself it would be 1 - p, and of a p within 1e-12 of 1 that leaves four digits even in float64.
         if targets.ndim == 1:
-            at = xp.arange(len(p)), targets
-            xp.multiply(p, scale, out=out)
-            out[at] = 0
-            out[at] = -out.sum(axis=1)
+            flat, at = xp.multiply(p, scale, out=out).reshape(-1), starts + targets
+            flat[at] = 0
+            flat[at] = -self.row_sums(out)
             return out
         gradient = p * targets.sum(axis=1, dtype=p.dtype, keepdims=True)
         xp.subtract(gradient, targets, out=gradient)
-        at = xp.arange(len(p)), p.argmax(axis=1)
-        gradient[at] = 0
-        gradient[at] = -gradient.sum(axis=1)
+        flat, at = gradient.reshape(-1), starts + p.argmax(axis=1)
+        flat[at] = 0
+        flat[at] = -self.row_sums(gradient)
         return xp.multiply(gradient, scale, out=out)
+
+    def row_sums(self, x: Array) -> Array:
+        """The sum of each row of x (N, C)."""
+        return x.sum(axis=1)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Array", "Verbs"]
+__all__ = ["Array", "Verbs", "straight"]
 
 Array = Any
 """An array of the backend's own type: `numpy.ndarray` on the CPU."""
+
+
+def straight(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a verb that consists of calls of `xp` that write into `out`, the same calls each time.
+
+    Such a verb can be recorded by its calls, and replayed without its Python.
+    """
+    verb.straight = True  # type: ignore[attr-defined]
+    return verb
 
 
 class Verbs:
@@ -25,6 +35,7 @@ class Verbs:
     def __init__(self) -> None:
         self._scalars: dict[tuple[float, Any], Array] = {}
 
+    @straight
     def scalar(self, value: float, dtype: Any) -> Array:
         """`value` as an array without axes: a ufunc takes one of its own dtype in half the time of a Python number."""
         found = self._scalars.get((value, dtype))

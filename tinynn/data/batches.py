@@ -7,16 +7,30 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["batches"]
+__all__ = ["Batches"]
 
 
-def batches(ops: Any, arrays: Sequence[Any], order: np.ndarray, batch_size: int) -> Iterator[tuple[Any, ...]]:
-    """The rows of all arrays in the given order, `batch_size` at a time; the last batch may be smaller.
+class Batches:
+    """`batches(order)`: the rows of all arrays in that order, `batch_size` at a time; the last batch may be smaller.
 
     `ops`: the backend. `arrays`: (N, ...) each, inputs and targets; they keep their dtypes. `order`: indices of rows,
-    all in 0..N-1. The arrays that come out are borrowed until the next ones are asked for.
+    all in 0..N-1. The arrays that come out are borrowed until the next ones are asked for: batches of one length are
+    always the same tuple of the same arrays.
     """
-    rooms = [ops.xp.empty((min(batch_size, len(order)), *array.shape[1:]), array.dtype) for array in arrays]
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        yield tuple(ops.take(array, rows, out=room[: len(rows)]) for array, room in zip(arrays, rooms, strict=True))
+
+    def __init__(self, ops: Any, arrays: Sequence[Any], batch_size: int) -> None:
+        self.ops, self.arrays, self.batch_size = ops, arrays, batch_size
+        size = min(batch_size, len(arrays[0]))
+        self.rooms = [ops.xp.empty((size, *array.shape[1:]), array.dtype) for array in arrays]
+        self.by_length: dict[int, tuple[Any, ...]] = {}
+
+    def __call__(self, order: np.ndarray) -> Iterator[tuple[Any, ...]]:
+        take, size = self.ops.take, self.batch_size
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            batch = self.by_length.get(len(rows))
+            if batch is None:
+                batch = self.by_length[len(rows)] = tuple(room[: len(rows)] for room in self.rooms)
+            for array, part in zip(self.arrays, batch, strict=True):
+                take(array, rows, out=part)
+            yield batch

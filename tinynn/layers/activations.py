@@ -19,6 +19,8 @@ class ReLU(Layer):
     Source:   Nair, Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
     """
 
+    straight = True
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         y = self.ops.relu(x, out=self.empty_like("y", x))
         return y, y
@@ -34,6 +36,8 @@ class Sigmoid(Layer):
     Source:   Nielsen, "Neural Networks and Deep Learning", chapter 1.
     """
 
+    straight = True
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         y = self.ops.sigmoid(x, out=self.empty_like("y", x), work=self.empty_like("work", x))
         return y, y
@@ -48,6 +52,8 @@ class Tanh(Layer):
     Backward: dx = dy (1 - y^2).
     Source:   LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
     """
+
+    straight = True
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         y = self.xp.tanh(x, out=self.empty_like("y", x))

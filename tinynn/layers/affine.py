@@ -22,6 +22,8 @@ class Affine(Layer):
     Source:   CS231n, `affine_forward` and `affine_backward`.
     """
 
+    straight = True
+
     def __init__(self, M: int, W: Init | Array = he, b: Init | Array = zeros) -> None:
         self.M = positive_integer(M, "the number of outputs M", where="Affine", fix="Affine(10)")
         self.W_init, self.b_init = W, b
@@ -39,7 +41,7 @@ class Affine(Layer):
     def backward(self, dy: Array, x: Array) -> Array | None:
         rows = x.reshape(len(x), len(self.W))
         self.ops.matmul(rows.T, dy, out=self.dW)
-        dy.sum(axis=0, out=self.db)
+        self.xp.sum(dy, axis=0, out=self.db)
         if not self.needs_dx:
             return None
         dx = self.ops.matmul(dy, self.W.T, out=self.empty("dx", rows.shape))

@@ -18,6 +18,8 @@ class Rescale(Layer):
     Example:  Rescale(1 / 255) takes gray values to 0..1; Rescale(0.99 / 255, 0.01) takes them to 0.01..1.
     """
 
+    straight = True
+
     integer_inputs = True
 
     def __init__(self, scale: float, offset: float = 0.0) -> None:

@@ -18,6 +18,8 @@ class Identity(Layer):
     Backward: dx = dy.
     """
 
+    straight = True
+
     def forward(self, x: Array) -> tuple[Array, None]:
         return x, None
 
@@ -31,6 +33,8 @@ class Flatten(Layer):
     Shapes:   x (N, d1, ..., dk), y (N, d1 ... dk).
     Backward: dx = dy in the shape of x.
     """
+
+    straight = True
 
     def build(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
@@ -50,6 +54,8 @@ class Reshape(Layer):
     Errors:   ConfigurationError for what is no shape, ShapeError for one that holds another number of numbers.
     Example:  Reshape((1, 28, 28)) makes images with one channel of rows of 784 numbers, or of 28 x 28.
     """
+
+    straight = True
 
     def __init__(self, shape: Shape) -> None:
         try:

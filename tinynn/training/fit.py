@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinynn.checks import positive_integer
-from tinynn.data.batches import batches
+from tinynn.data.batches import Batches
 from tinynn.errors import ConfigurationError, StateError
 from tinynn.network import Network
 from tinynn.random import generator
@@ -17,6 +17,7 @@ from tinynn.training.examples import checked
 from tinynn.training.history import History
 from tinynn.training.interrupt import Interruptible
 from tinynn.training.progress import Progress
+from tinynn.training.step import Step
 from tinynn.training.tally import Tally
 
 __all__ = ["Optimizer", "fit"]
@@ -39,6 +40,7 @@ def fit(
     patience: int | None = None,
     seed: int = 0,
     progress: bool | None = None,
+    capture: bool = True,
 ) -> History:
     """For every batch of every epoch: forward, backward, step.
 
@@ -47,7 +49,8 @@ def fit(
     All of it is checked before the first step. `seed` decides the order of the rows, a new one each epoch; the last
     batch may be smaller. `patience`: stop when the validation loss has not fallen for so many epochs, and go back to
     the parameters that had the lowest. `progress`: None shows a bar on a terminal and a line an epoch elsewhere;
-    False shows nothing.
+    False shows nothing. `capture`: from its third batch on a step is replayed from the record of its array calls where
+    that is known to give the same bits; False runs every step by the layers' own code.
 
     Ctrl-C ends the run after the step it meets: the epochs so far are returned, the network keeps what it has learned.
     Errors: TinynnError of the kind that fits; StateError when the loss or a parameter is no longer finite, and the
@@ -78,6 +81,7 @@ def fit(
         validation = checked(net, validation, "validation")
 
     history, storage = History(), net.storage
+    batches, step = Batches(net.ops, data, batch_size), Step(net, capture)
     shown = Progress(progress, epochs, steps=-(-len(data[0]) // batch_size))
     lowest, best = math.inf, None
     # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
@@ -88,13 +92,12 @@ def fit(
             tally = Tally(net)
             shown.start(epoch)
             started = time.perf_counter()
-            for number, batch in enumerate(batches(net.ops, data, order, batch_size), start=1):
-                loss, cache = net.forward(*batch)
-                net.backward(1.0, cache)
+            for number, batch in enumerate(batches(order), start=1):
+                loss, given = step(batch)
                 if epoch == 0 and number == 1:
                     storage.check_gradients_written()
                 optimizer.step(net)
-                tally.add(loss, *cache.given)
+                tally.add(loss, *given)
                 shown.step(number)
                 if run.asked:
                     break

@@ -1,0 +1,300 @@
+"""Replayed steps give the bits of the layers' own code, whatever the layers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import tinynn
+from tinynn import (
+    SGD,
+    Adam,
+    Affine,
+    BatchNorm,
+    Conv2D,
+    Dropout,
+    Flatten,
+    Identity,
+    Layer,
+    LayerNorm,
+    MaxPool2D,
+    MeanSquaredError,
+    QuadraticCost,
+    ReLU,
+    Rescale,
+    Reshape,
+    Residual,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    StateError,
+    Tanh,
+    fit,
+)
+from tinynn.data.batches import Batches
+from tinynn.init import ones
+from tinynn.training.step import Step
+
+RNG = np.random.default_rng(7)
+IMAGES = RNG.integers(0, 256, (45, 1, 8, 8)).astype(np.uint8)
+ROWS = RNG.standard_normal((45, 12)).astype(np.float32)
+LABELS = RNG.integers(0, 4, 45)
+
+
+class Gain(Layer):
+    """y = g * x, one learned gain per feature; allocates as it likes."""
+
+    def build(self, shape: Any) -> Any:
+        self.param("g", shape, ones)
+        return shape
+
+    def forward(self, x: Any) -> Any:
+        return x * self.g, x
+
+    def backward(self, dy: Any, x: Any) -> Any:
+        self.dg[...] = (dy * x).sum(axis=0)
+        return dy * self.g
+
+
+class Moody(Layer):
+    """y = x or 2 x, as the data have it: a branch that no record could hold."""
+
+    def forward(self, x: Any) -> Any:
+        factor = 2.0 if x.max() > 1.5 else 1.0
+        return x * factor, factor
+
+    def backward(self, dy: Any, factor: float) -> Any:
+        return dy * factor
+
+
+class LooksBack(Layer):
+    """Keeps what it handed out, and reads what it handed out two steps ago."""
+
+    def __init__(self) -> None:
+        self.rooms: list[Any] = []
+
+    def forward(self, x: Any) -> Any:
+        before = self.rooms[0].sum() if self.rooms else 0.0
+        y = (x + x.dtype.type(0.001 * np.tanh(before))).astype(x.dtype)
+        self.rooms = [*self.rooms[-1:], y]
+        return y, None
+
+    def backward(self, dy: Any, cache: None) -> Any:
+        return dy
+
+
+NETWORKS: dict[str, tuple[Callable[[], Sequential], Any]] = {
+    "sigmoid, quadratic": (lambda: Sequential(Affine(9), Sigmoid(), Affine(4), Sigmoid(), QuadraticCost()), ROWS),
+    "relu, softmax": (lambda: Sequential(Affine(9), ReLU(), Affine(4), SoftmaxCrossEntropy()), ROWS),
+    "tanh, float64 rows": (lambda: Sequential(Affine(9), Tanh(), Affine(4), SoftmaxCrossEntropy()), ROWS.astype("f8")),
+    "uint8 images": (
+        lambda: Sequential(Rescale(1 / 255), Flatten(), Affine(9), ReLU(), Affine(4), SoftmaxCrossEntropy()),
+        IMAGES,
+    ),
+    "uint8 images, offset": (lambda: Sequential(Rescale(0.99 / 255, 0.01), Affine(4), SoftmaxCrossEntropy()), IMAGES),
+    "uint8 converted by the network": (lambda: Sequential(Affine(4), SoftmaxCrossEntropy()), IMAGES),
+    "convolution": (
+        lambda: Sequential(
+            Rescale(1 / 255), Conv2D(3, 3), ReLU(), MaxPool2D(2), Flatten(), Affine(4), SoftmaxCrossEntropy()
+        ),
+        IMAGES,
+    ),
+    "convolution, then Affine": (lambda: Sequential(Conv2D(3, 3), Tanh(), Affine(4), SoftmaxCrossEntropy()), IMAGES),
+    "dropout and norms": (
+        lambda: Sequential(
+            Affine(9), BatchNorm(), ReLU(), Dropout(0.3), Affine(9), LayerNorm(), Affine(4), SoftmaxCrossEntropy()
+        ),
+        ROWS,
+    ),
+    "shapes": (
+        lambda: Sequential(Identity(), Reshape((3, 4)), Identity(), Affine(4), Flatten(), SoftmaxCrossEntropy()),
+        ROWS,
+    ),
+    "nested": (lambda: Sequential(Sequential(Affine(6), Tanh()), Affine(4), SoftmaxCrossEntropy()), ROWS),
+    "residual": (lambda: Sequential(Residual(Affine(12)), ReLU(), Affine(4), SoftmaxCrossEntropy()), ROWS),
+    "a layer of one's own": (lambda: Sequential(Affine(9), Gain(), ReLU(), Affine(4), SoftmaxCrossEntropy()), ROWS),
+    "own layer first": (lambda: Sequential(Gain(), Affine(4), SoftmaxCrossEntropy()), ROWS),
+    "a branch in the data": (lambda: Sequential(Affine(9), Moody(), Affine(4), SoftmaxCrossEntropy()), ROWS),
+    "looking back": (
+        lambda: Sequential(Affine(9), LooksBack(), ReLU(), Affine(4), SoftmaxCrossEntropy()),
+        ROWS,
+    ),
+    "loss alone": (lambda: Sequential(Gain(), SoftmaxCrossEntropy(label_smoothing=0.1)), ROWS),
+}
+
+
+def run(net: Sequential, x: Any, targets: Any, capture: bool, batch_size: int = 10, **build: Any) -> tuple[Any, ...]:
+    net.build(x.shape[1:], **build)
+    more = {"validation": (x, targets), "epochs": 3, "batch_size": batch_size, "progress": False}
+    history = fit(net, Adam(0.01), (x, targets), capture=capture, **more)
+    storage = net.storage
+    return storage.params.copy(), storage.state.copy(), storage.grads.copy(), history.loss, history.validation_loss
+
+
+def assert_same(a: tuple[Any, ...], b: tuple[Any, ...]) -> None:
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("needs_dx", [False, True])
+def test_replayed_runs_have_the_bits_of_the_layers_own(name: str, dtype: str, needs_dx: bool) -> None:
+    make, x = NETWORKS[name]
+    options = {"dtype": dtype, "needs_dx": needs_dx}
+    assert_same(run(make(), x, LABELS, True, **options), run(make(), x, LABELS, False, **options))
+
+
+LAYERS = st.lists(
+    st.sampled_from([ReLU, Sigmoid, Tanh, Gain, Moody, lambda: Affine(5), lambda: Affine(1), lambda: Rescale(0.5)]),
+    max_size=6,
+)
+LOSSES = st.sampled_from([SoftmaxCrossEntropy, QuadraticCost, MeanSquaredError])
+
+
+@settings(max_examples=60)
+@given(LAYERS, LOSSES, st.integers(2, 45), st.integers(1, 50), st.booleans())
+def test_any_chain(layers: list[Any], loss: Any, rows: int, batch_size: int, as_rows: bool) -> None:
+    targets = np.eye(4, dtype=np.float32)[LABELS] if as_rows or loss is MeanSquaredError else LABELS
+
+    def one(capture: bool) -> tuple[Any, ...]:
+        net = Sequential(*(make() for make in layers), Affine(4), loss())
+        return run(net, ROWS[:rows], targets[:rows], capture, batch_size)
+
+    assert_same(one(True), one(False))
+
+
+def replay_of(net: Sequential, x: Any, batch_size: int = 10) -> Any:
+    net.build(x.shape[1:])
+    step, batches = Step(net), Batches(net.ops, (x, LABELS), batch_size)
+    for batch in batches(np.arange(3 * batch_size)):
+        step(batch)
+    assert step.capture
+    return step.replays[batch_size]
+
+
+def whole(replay: Any) -> list[str]:
+    """The layers that a replay calls as they are."""
+    owners = [getattr(call, "__self__", None) for call in replay.calls]
+    return [type(one.layer).__name__ for one in owners if one is not None and hasattr(one, "layer")]
+
+
+def test_only_what_must_be_is_called_as_it_is() -> None:
+    make, x = NETWORKS["uint8 images"]
+    assert whole(replay_of(make(), x)) == []
+    assert whole(replay_of(NETWORKS["shapes"][0](), ROWS)) == []
+    assert whole(replay_of(NETWORKS["a layer of one's own"][0](), ROWS)) == ["Gain", "Gain"]
+    nets = NETWORKS["convolution, then Affine"][0](), IMAGES
+    assert "Affine" in whole(replay_of(*nets)), "x.reshape copies what a convolution gives: a copy nobody recorded"
+
+
+def test_a_subclass_says_for_itself_whether_it_is_straight() -> None:
+    class Doubled(ReLU):
+        def forward(self, x: Any) -> Any:
+            y, cache = super().forward(x)
+            y *= 2
+            return y, cache
+
+    assert whole(replay_of(Sequential(Affine(9), Doubled(), Affine(4), SoftmaxCrossEntropy()), ROWS)) == ["Doubled"] * 2
+
+
+class Wrong(Layer):
+    """Says that it is straight, and computes `way` behind the recorder's back."""
+
+    straight = True
+
+    def __init__(self, way: str) -> None:
+        self.way = way
+
+    def forward(self, x: Any) -> Any:
+        y = self.empty("y", x.shape)
+        if self.way == "an operator":
+            return self.xp.add(x * x, 0, out=y), x
+        if self.way == "a number":
+            return self.xp.multiply(x, 1 / (1 + self.xp.abs(x).max()), out=y), x
+        if self.way == "another function":
+            return self.xp.add(self.xp.cumsum(x, axis=1), 0, out=y), x
+        if self.way == "a cache":
+            return self.xp.multiply(x, 1, out=y), (x, x > 0)
+        return self.xp.exp(self.xp.multiply(x, 0.5)), x  # new arrays, but recorded: they keep their places
+
+    def backward(self, dy: Any, cache: Any) -> Any:
+        if self.way == "the way back":
+            return self.xp.multiply(dy, 1, out=self.empty("dx", dy.shape)) * cache
+        if self.way == "a cache":
+            return self.xp.multiply(dy, cache[1], out=self.empty("dx", dy.shape))
+        return self.xp.multiply(dy, cache, out=self.empty("dx", dy.shape))
+
+
+@pytest.mark.parametrize(
+    ("way", "times", "calls"),
+    [
+        ("an operator", 2, 2),
+        ("a number", 2, 2),
+        ("another function", 2, 2),
+        ("a cache", 2, 2),
+        ("the way back", 1, 3),
+        ("none", 0, 3),
+    ],
+)
+def test_what_is_computed_behind_the_recorders_back_is_not_replayed(way: str, times: int, calls: int) -> None:
+    def make() -> Sequential:
+        return Sequential(Affine(9), Wrong(way), Affine(4), SoftmaxCrossEntropy())
+
+    replay = replay_of(make(), ROWS)
+    assert whole(replay) == ["Wrong"] * times
+    without = replay_of(Sequential(Affine(9), Affine(4), SoftmaxCrossEntropy()), ROWS)
+    assert len(replay.calls) == len(without.calls) + calls
+    assert_same(run(make(), ROWS, LABELS, True), run(make(), ROWS, LABELS, False))
+
+
+class Breaks(Layer):
+    """Fails at a given call of its forward pass, or returns a shape that it did not promise."""
+
+    def __init__(self, at: int, shape: bool) -> None:
+        self.at, self.shape, self.calls = at, shape, 0
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        if self.calls < self.at:
+            return x, None
+        if self.shape:
+            return x[:1], None
+        raise RuntimeError("no more")
+
+    def backward(self, dy: Any, cache: None) -> Any:
+        return dy
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [False, True])
+def test_an_error_within_a_replay_is_told_as_any_other(at: int, shape: bool) -> None:
+    def told(capture: bool) -> tuple[type, str]:
+        net = Sequential(Affine(9), Breaks(at, shape), Affine(4), SoftmaxCrossEntropy()).build((12,))
+        with pytest.raises(Exception, match=r".") as caught:
+            fit(net, SGD(0.1), (ROWS, LABELS), epochs=2, batch_size=9, progress=False, capture=capture)
+        return caught.type, str(caught.value) + "".join(getattr(caught.value, "__notes__", ()))
+
+    assert told(True) == told(False)
+
+
+def test_a_cache_from_before_is_stale_after_a_replay() -> None:
+    net = Sequential(Affine(4), SoftmaxCrossEntropy()).build((12,))
+    step, batches = Step(net), Batches(net.ops, (ROWS, LABELS), 10)
+    first, second, third = batches(np.arange(30))
+    step(first)
+    _, cache = net.forward(ROWS, LABELS)
+    step(second)
+    step(third)
+    with pytest.raises(StateError, match="stale"):
+        net.backward(1.0, cache)
+
+
+def test_every_straight_layer_is_in_a_network_above() -> None:
+    straight = {value for value in vars(tinynn).values() if isinstance(value, type) and vars(value).get("straight")}
+    assert straight == {Affine, Flatten, Identity, ReLU, Rescale, Reshape, Sigmoid, Tanh}
