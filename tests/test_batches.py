@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinynn.backend import NumpyOps
-from tinynn.data.batches import Batches
+from tinynn.training.batches import Batches
 
 DTYPES = st.sampled_from(["u1", "i4", "f4", "f8"])
 

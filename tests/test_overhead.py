@@ -27,7 +27,7 @@ from tinynn import (
     SoftmaxCrossEntropy,
     Tanh,
 )
-from tinynn.data.batches import Batches
+from tinynn.training.batches import Batches
 from tinynn.training.step import Step
 from tinynn.training.tally import Tally
 

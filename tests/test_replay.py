@@ -36,8 +36,8 @@ from tinynn import (
     Tanh,
     fit,
 )
-from tinynn.data.batches import Batches
 from tinynn.init import ones
+from tinynn.training.batches import Batches
 from tinynn.training.step import Step
 
 RNG = np.random.default_rng(7)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tinynn.data.files import make_folder, written_atomically
 from tinynn.errors import ConfigurationError, MissingExtraError
 
 __all__ = ["draw", "table"]
@@ -104,6 +102,8 @@ def draw(net: Any, path: str | os.PathLike[str] | None) -> str:
     text = mermaid(picture, members)
     if path is None:
         return text
+    from pathlib import Path  # here and below, not at the top: files take 8 ms to import
+
     kind = Path(path).suffix.lower()
     if kind not in (*DRAWN_BY_GRAPHVIZ, ".mmd"):
         raise ConfigurationError(
@@ -114,6 +114,8 @@ def draw(net: Any, path: str | os.PathLike[str] | None) -> str:
             fix='net.plot("net.svg"), or print(net.plot()) for Mermaid text',
         )
     data = text.encode() if kind == ".mmd" else by_graphviz(picture, members, kind)
+    from tinynn.data.files import make_folder, written_atomically
+
     make_folder(Path(path).parent)
     with written_atomically(path) as file:
         file.write(data)

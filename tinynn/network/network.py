@@ -16,7 +16,6 @@ from tinynn.checks import positive_integer
 from tinynn.errors import ConfigurationError, ShapeError, StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
-from tinynn.network import model_file
 from tinynn.network.drawing import draw, table
 from tinynn.network.evaluation import Evaluation, evaluate
 from tinynn.network.inputs import find_nan, receive, receive_gradients
@@ -133,8 +132,7 @@ class Network(Layer):
         """The training pass: (y, cache); for a network that ends in a loss, `forward(x, targets)` -> (loss, cache).
 
         Shapes: x (N, ...) as built, one for each input, and behind them the targets; the loss then takes a weight for
-        each row too, `forward(x, targets, weights)`. Several outputs come as a tuple, and are borrowed until the next
-        call.
+        each row too, `forward(x, targets, weights)`. Several outputs come as a tuple, borrowed until the next call.
         Errors: ShapeError, LabelError.
         """
         xs = receive(self, xs, targets=bool(self.target_names))
@@ -176,8 +174,7 @@ class Network(Layer):
         """The output at inference, row by row: probabilities where a loss at the end defines them.
 
         Shapes: x (N, ...) as built, one for each input, without targets; any number of rows, done `batch_size` at a
-        time. Several outputs come as a tuple; they are the caller's own.
-        May be called from several threads at once.
+        time. Several outputs come as a tuple; they are the caller's own. Several threads may call it at once.
         Errors: ShapeError; DataError for what is no number, and for NaN or Inf that makes an output NaN.
         """
         site = self._built()
@@ -228,6 +225,8 @@ class Network(Layer):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters and states by name to an .npz file, which NumPy alone can read."""
+        from tinynn.network import model_file  # not at the top: files and archives take 13 ms to import
+
         self._built()
         model_file.write(path, self.storage.arrays())
 
@@ -237,6 +236,8 @@ class Network(Layer):
         Errors: DataError for a file that cannot be read, ShapeError where its arrays do not fit; nothing is changed
         then.
         """
+        from tinynn.network import model_file
+
         self._built()
         self.storage.assign(model_file.read(path), where=os.fspath(path))
         return self

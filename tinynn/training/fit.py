@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinynn.checks import positive_integer
-from tinynn.data.batches import Batches
 from tinynn.errors import ConfigurationError, StateError
 from tinynn.network import Network
 from tinynn.random import generator
+from tinynn.training.batches import Batches
 from tinynn.training.examples import checked
 from tinynn.training.history import History
 from tinynn.training.interrupt import Interruptible
