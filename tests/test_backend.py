@@ -189,9 +189,20 @@ def test_scalar(dtype: str, value: int) -> None:
 
 
 @given(draws, sizes, st.integers(1, 12))
+def test_row_maxima(draw: Draw, n: int, classes: int) -> None:
+    x = draw(n, 2, classes)
+    for rows in (x, x[:, 0], x[:1, 0]):
+        expected = rows.max(axis=-1, keepdims=True)
+        np.testing.assert_array_equal(np.broadcast_to(ops.row_maxima(rows), expected.shape), expected)
+    spoilt = x.copy()
+    spoilt[0, 0, -1] = np.nan
+    assert np.isnan(ops.row_maxima(spoilt)[0, 0, 0])
+
+
+@given(draws, sizes, st.integers(1, 12))
 def test_row_sums(draw: Draw, n: int, classes: int) -> None:
     x = draw(n, classes)
-    np.testing.assert_allclose(ops.row_sums(x), x.astype(np.float64).sum(axis=1), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ops.row_sums(x), x.astype(np.float64).sum(axis=1, keepdims=True), rtol=0, atol=1e-5)
 
 
 @given(dtypes, st.integers(0, 100))

@@ -298,3 +298,65 @@ def test_a_cache_from_before_is_stale_after_a_replay() -> None:
 def test_every_straight_layer_is_in_a_network_above() -> None:
     straight = {value for value in vars(tinynn).values() if isinstance(value, type) and vars(value).get("straight")}
     assert straight == {Affine, Flatten, Identity, ReLU, Rescale, Reshape, Sigmoid, Tanh}
+
+
+# --- inference
+
+
+def chained(net: Sequential, x: Any) -> Any:
+    """Inference by the layers' own code."""
+    y = x
+    for layer in net:
+        y = layer.predict(y)
+    return y.copy()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("rows", [1, 2, 45, 70])
+def test_predictions_replayed_are_those_of_the_layers(name: str, rows: int) -> None:
+    make, x = NETWORKS[name]
+    net = make().build(x.shape[1:])
+    moving = name == "looking back"  # what it gives depends on what it gave
+    draw = np.random.default_rng(rows)
+    for _ in range(5):
+        some = x[draw.integers(0, len(x), rows)]
+        before = some.copy()
+        y = net.predict(some)
+        np.testing.assert_array_equal(some, before)
+        first = x[:3].copy()
+        if not moving:
+            floats = some if some.dtype == np.float32 or isinstance(net[0], Rescale) else some.astype(np.float32)
+            np.testing.assert_array_equal(y, chained(net, floats))
+        y[...] = 0  # the caller's own
+        np.testing.assert_array_equal(x[:3], first)
+
+
+def test_predictions_follow_what_changes() -> None:
+    x = RNG.standard_normal((2, 12)).astype(np.float32)
+    net = Sequential(Rescale(2.0), Affine(5), ReLU(), Affine(4), SoftmaxCrossEntropy()).build((12,))
+
+    def check() -> None:
+        for rows in (x, x[:1], x[::-1], x.astype(np.float64), x):
+            np.testing.assert_array_equal(net.predict(rows), chained(net, rows.astype(np.float32)))
+
+    for _ in range(3):
+        check()
+    net.storage.params[...] *= 1.5
+    check()
+    net[0].scale = -1.0  # type: ignore[attr-defined]
+    check()
+    fit(net, SGD(0.1), (ROWS, LABELS), epochs=1, batch_size=2, progress=False)
+    check()
+    net.build((12,), seed=5)
+    check()
+    net.build((12,), dtype="float64")
+    np.testing.assert_array_equal(net.predict(x), chained(net, x.astype(np.float64)))
+
+
+def test_an_error_within_a_replayed_prediction_is_told_as_any_other() -> None:
+    net = Sequential(Affine(9), Breaks(4, shape=False), Affine(4)).build((12,))
+    for _ in range(3):
+        net.predict(ROWS[:2])
+    with pytest.raises(RuntimeError, match="no more") as caught:
+        net.predict(ROWS[:2])
+    assert "layer 1: Breaks" in str(caught.value.__notes__)

@@ -53,7 +53,9 @@ class NumpyOps(Ops):
 
     def row_sums(self, x: np.ndarray) -> np.ndarray:
         # As a product with ones: NumPy adds up a short row in five times the time.
-        ones = self._ones.get((x.shape[1], x.dtype))
+        ones = self._ones.get((x.shape[-1], x.dtype))
         if ones is None:
-            ones = self._ones[x.shape[1], x.dtype] = np.ones(x.shape[1], x.dtype)
-        return np.dot(x, ones)
+            ones = self._ones[x.shape[-1], x.dtype] = np.ones((x.shape[-1], 1), x.dtype)
+        if x.ndim == 2:
+            return np.dot(x, ones)
+        return np.dot(x.reshape(-1, x.shape[-1]), ones).reshape(*x.shape[:-1], 1)

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinynn.backend import Array, Ops, get_backend
-from tinynn.checks import positive_integer
 from tinynn.errors import ConfigurationError, ShapeError, StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network.drawing import draw, table
 from tinynn.network.evaluation import Evaluation, evaluate
-from tinynn.network.inputs import find_nan, receive, receive_gradients
+from tinynn.network.inference import predict
+from tinynn.network.inputs import receive, receive_gradients
 from tinynn.network.storage import Storage, build_layers
 from tinynn.site import as_shape
 
@@ -49,6 +49,9 @@ class Network(Layer):
     storage: Storage
     is_graph = False
     """Whether `reads` says more than that each layer reads the one above it."""
+
+    replays = False
+    """Whether its passes may be recorded as a chain of array calls."""
 
     # Set by wire.
     final_loss: Loss | None = None  # the loss that is the only output, if there is one
@@ -177,21 +180,9 @@ class Network(Layer):
         time. Several outputs come as a tuple; they are the caller's own. Several threads may call it at once.
         Errors: ShapeError; DataError for what is no number, and for NaN or Inf that makes an output NaN.
         """
-        site = self._built()
-        if site.path:  # as a layer of another network: borrowed, like any layer's output
+        if self._built().path:  # as a layer of another network: borrowed, like any layer's output
             return self.run_predict(xs)
-        batch_size = positive_integer(batch_size, "batch_size", where=self.where, fix="leave it out, or 1024")
-        xs = receive(self, xs)
-        self._scratch.token = None
-        parts = []
-        with np.errstate(over="ignore", invalid="ignore"):  # what they would warn of is looked for below
-            for start in range(0, max(len(xs[0]), 1), batch_size):
-                y = self.run_predict(tuple(x[start : start + batch_size] for x in xs))
-                parts.append([part.copy() for part in (y if isinstance(y, tuple) else (y,))])
-        ys = [part[0] if len(parts) == 1 else self.xp.concatenate(part) for part in zip(*parts, strict=True)]
-        if any(self.xp.isnan(y).any() for y in ys):
-            find_nan(self, xs)
-        return ys[0] if len(ys) == 1 else tuple(ys)
+        return predict(self, xs, batch_size)
 
     def loss(self, *data: Array) -> float:
         """The mean loss over the rows, at inference; `data` as `forward` takes it."""

@@ -134,6 +134,10 @@ class Sequential(Network):
             explain_forward(error, self.layers, done, x, y, "predict")
         return (y, *targets)
 
+    @property
+    def replays(self) -> bool:
+        return type(self) is Sequential and self.ops.name == "numpy"
+
     def reads(self, name: str) -> tuple[str, ...]:
         above = str(int(name) - 1) if name != "0" else "x"
         return (above, "targets") if self.layers[int(name)] is self.final_loss else (above,)

@@ -23,6 +23,9 @@ KEYWORD_OUT = (np.maximum, np.minimum)
 """Ufuncs that are about to lose `out` as a third argument; for the others it saves a third of the call."""
 
 
+NUMBERS = (bool, int, float)  # np.float64 is a float too, but may have been computed
+
+
 class Unrecordable(Exception):
     """A call that must be made anew each time, or an array that nobody recorded."""
 
@@ -31,10 +34,12 @@ class Recorder:
     """A list of calls, and the arrays that are known to be where they are each time.
 
     `xp` and `ops` stand in for those of a layer: they do what is asked of them and keep it in `calls`. An array that
-    is in no known place raises Unrecordable: it was computed behind the recorder's back.
+    is in no known place raises Unrecordable: it was computed behind the recorder's back. So do Python's numbers, unless
+    `numbers` says that they stay what they are: a layer's setting may be changed between two calls.
     """
 
-    def __init__(self, ops: Any, known: Iterable[np.ndarray]) -> None:
+    def __init__(self, ops: Any, known: Iterable[np.ndarray], numbers: bool = True) -> None:
+        self.numbers = numbers
         self.calls: list[Callable[[], Any]] = []
         self._known: dict[int, np.ndarray] = {}
         for array in known:
@@ -58,7 +63,7 @@ class Recorder:
             return id(owner(value)) in self._known or any(value is constant for constant in self._constants.values())
         if isinstance(value, tuple | list):
             return all(map(self.knows, value))
-        return value is None or isinstance(value, bool | int | float | str | np.dtype | type)
+        return value is None or isinstance(value, str | np.dtype | type) or (self.numbers and type(value) in NUMBERS)
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Makes the call and keeps it; where it returns a new array, every later call will write into that one."""
