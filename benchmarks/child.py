@@ -12,36 +12,49 @@ from typing import Any, Self
 
 from benchmarks.contenders import CATALOGUE, thread_environment
 
-__all__ = ["Child", "Process"]
+__all__ = ["Child"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Process:
+class Child:
     """A contender in a process of its own, asked one thing at a time; between the questions it waits on its input.
 
-    `arguments`: a module of this package to run, and what it is told. `environment`: variables on top of this one's.
+    `threads`: None leaves their number to the library.
     Errors: RuntimeError when the process ends early; its traceback is then on standard error.
     """
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str]) -> None:
-        self.name = name
+    def __init__(self, name: str, threads: int | None) -> None:
+        self.name, self.threads = name, threads
+        environment = {**os.environ, **thread_environment(threads)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, "-m", "benchmarks.worker", CATALOGUE[name].module],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env={key: value for key, value in environment.items() if value is not None},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.versions: dict[str, str] = self._read()["versions"]
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Sends a request, waits, and returns the answer."""
+        self.send(**request)
+        return self.receive()
+
+    def send(self, **request: Any) -> None:
+        """Asks without waiting; `receive` must follow."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return self._read()
+
+    def receive(self) -> dict[str, Any]:
+        """Waits for the answer."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.close()
+            raise RuntimeError(f"the contender {self.name!r} ended with status {self.process.returncode}")
+        return json.loads(line)
 
     def close(self) -> None:
         """Ends the process and waits for its end."""
@@ -57,24 +70,3 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _read(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.close()
-            raise RuntimeError(f"the contender {self.name!r} ended with status {self.process.returncode}")
-        return json.loads(line)
-
-
-class Child(Process):
-    """A contender of the catalogue. `folder`: see `worker`. `threads`: None leaves their number to the library."""
-
-    def __init__(
-        self, name: str, folder: Path, *, threads: int | None, form: str = "", rows: int | None = None
-    ) -> None:
-        arguments = ["benchmarks.worker", name, str(folder), "--form", form]
-        if rows is not None:
-            arguments += ["--rows", str(rows)]
-        limits = {} if threads is None else thread_environment(threads)
-        super().__init__(name, arguments, {**limits, **CATALOGUE[name].environment})

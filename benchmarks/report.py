@@ -1,30 +1,35 @@
-"""From measured seconds to medians, ratios and the Markdown table. Pure functions: nothing here measures or reads."""
+"""From measured times to medians, ratios, goals and crossover points. Pure functions: nothing here measures or reads."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-__all__ = ["GOALS", "disagreements", "goals", "markdown", "summary"]
+from benchmarks.contenders import CATALOGUE, OURS
+from benchmarks.jobs import BEST_PEER, Goal, Job
 
-GOALS = {"jax_jit": 0.6, "torch": 0.2}
-"""What share of a peer's time tinynn may take at most."""
-
-
-def disagreements(checks: dict[str, dict[str, float]], reference: dict[str, float], tolerance: float) -> list[str]:
-    """A line for every loss that is further from the reference than `tolerance`; NaN is too far as well."""
-    return [
-        f"{name}: loss {when} {value:.6f}, expected {reference[when]:.6f}"
-        for name, check in checks.items()
-        for when, value in check.items()
-        if not abs(value - reference[when]) <= tolerance
-    ]
+__all__ = ["best_peer", "crossovers", "disagreements", "judge", "limits", "ratios", "summary"]
 
 
-def summary(seconds: list[float]) -> dict[str, float]:
+def disagreements(found: dict[str, list[float]], expected: list[float], tolerance: float) -> list[str]:
+    """A line for every contender's first value that is further from the expected than `tolerance`, as NaN is too."""
+    lines = []
+    for name, values in found.items():
+        if len(values) != len(expected):
+            lines.append(f"{name}: {len(values)} values, expected {len(expected)}")
+            continue
+        for place, (value, wanted) in enumerate(zip(values, expected, strict=True)):
+            if not abs(value - wanted) <= tolerance:
+                lines.append(f"{name}: value {place} is {value:.6f}, expected {wanted:.6f}")
+                break
+    return lines
+
+
+def summary(times: list[float]) -> dict[str, float]:
     """Median, extremes, and the spread: (largest - smallest) / median."""
-    middle = median(seconds)
-    lowest, highest = min(seconds), max(seconds)
+    middle = median(times)
+    lowest, highest = min(times), max(times)
     return {"median": middle, "min": lowest, "max": highest, "spread": (highest - lowest) / middle}
 
 
@@ -39,82 +44,80 @@ def ratios(ours: list[float], theirs: list[float]) -> dict[str, float]:
     }
 
 
-def goals(seconds: dict[str, list[float]], ours: str = "tinynn") -> dict[str, dict[str, Any]]:
-    """For each peer that took part: tinynn's ratios to it and, where one is set, the goal and whether it is met.
+def best_peer(times: dict[str, list[float]]) -> str | None:
+    """The peer of the smallest median; None where no peer took part."""
+    peers = [name for name in times if CATALOGUE[name].peer]
+    return min(peers, key=lambda name: median(times[name]), default=None)
 
-    Met means by both ratios.
+
+def limits(goal: Goal, unit: str = "step") -> str:
+    """The goal in words."""
+    parts = []
+    if goal.ratio is not None:
+        ratio = f"{goal.ratio:.2f}" if goal.ratio >= 0.5 else f"1/{1 / goal.ratio:.3g}"
+        parts.append(f"<= {ratio} of {CATALOGUE[goal.against].label if goal.against != BEST_PEER else 'the best peer'}")
+    if goal.extra_us is not None:
+        parts.append(f"<= {goal.extra_us:g} us above it")
+    if goal.step_us is not None:
+        parts.append(f"<= {goal.step_us:g} us a {unit}")
+    return " or ".join(parts) + (f", {goal.note}" if goal.note else "")
+
+
+def judge(job: Job, times: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """For each goal of the job: what was measured, and whether it is met.
+
+    `times`: microseconds a step in each round. `met`: None where tinynn or the other took no part. A ratio is met when
+    that of the medians and that in pairs both are, a limit in microseconds by the median.
     """
-    found: dict[str, dict[str, Any]] = {}
-    if ours not in seconds:
-        return found
-    for name, theirs in seconds.items():
-        if name == ours:
+    verdicts = []
+    for goal in job.goals:
+        against = best_peer(times) if goal.against == BEST_PEER else goal.against
+        verdict: dict[str, Any] = {"goal": limits(goal, job.unit), "against": against, "met": None, "measured": "-"}
+        verdicts.append(verdict)
+        if OURS not in times or against is None or (against and against not in times):
             continue
-        found[name] = dict(ratios(seconds[ours], theirs))
-        if name in GOALS:
-            met = max(found[name].values()) <= GOALS[name]
-            found[name] |= {"goal": GOALS[name], "met": met}
+        ours = median(times[OURS])
+        verdict["us"] = ours
+        met, measured = [], []
+        if against:
+            verdict |= ratios(times[OURS], times[against])
+            measured.append(f"{verdict['of_medians']:.2f}, in pairs {verdict['paired']:.2f}")
+            if goal.against == BEST_PEER:
+                measured[-1] += f", of {CATALOGUE[against].label}"
+        if goal.ratio is not None:
+            met.append(max(verdict["of_medians"], verdict["paired"]) <= goal.ratio)
+        if goal.extra_us is not None:
+            extra = median(a - b for a, b in zip(times[OURS], times[against], strict=True))
+            verdict["extra_us"] = extra
+            measured.append(f"{extra:+.1f} us")
+            met.append(extra <= goal.extra_us)
+        if goal.step_us is not None:
+            measured.append(f"{ours:.1f} us")
+            met.append(ours <= goal.step_us)
+        verdict |= {"met": any(met), "measured": "; ".join(measured)}
+    return verdicts
+
+
+def crossovers(points: Iterable[dict[str, Any]], along: str, across: str) -> list[dict[str, Any]]:
+    """Where a peer overtakes tinynn, or falls behind again, on the way along one of two sizes, the other fixed.
+
+    `points`: dicts of both sizes and `times`, microseconds a step by contender. Returns dicts of the fixed size, the
+    peer, the two neighbouring sizes, and whether the peer is ahead from there on. A peer that is ahead already at the
+    smallest size has None before it.
+    """
+    lines: dict[int, list[dict[str, Any]]] = {}
+    for point in points:
+        lines.setdefault(point[across], []).append(point)
+    found = []
+    for fixed, line in sorted(lines.items()):
+        line.sort(key=lambda point: point[along])
+        for peer in sorted({name for point in line for name in point["times"] if CATALOGUE[name].peer}):
+            before, was_ahead = None, False
+            for point in line:
+                if peer not in point["times"]:
+                    continue
+                ahead = point["times"][peer] < point["times"][OURS]
+                if ahead != was_ahead:
+                    found.append({across: fixed, "peer": peer, "from": before, "to": point[along], "ahead": ahead})
+                before, was_ahead = point[along], ahead
     return found
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The result as a page: what was run, one row for each contender, the goals."""
-    rows, batch, rounds = result["rows"], result["batch"], result["rounds"]
-    machine = result["machine"]
-    lines = [
-        "# The Nielsen epoch: tinynn beside its peers",
-        "",
-        "Written by `python -m benchmarks.nielsen_epoch`; do not edit. `benchmarks/README.md` says what is measured.",
-        "",
-        f"{'**A quick run, not for comparison.** ' if result['quick'] else ''}"
-        f"One epoch: {rows // batch:,} steps of batch {batch}, 784-30-10, sigmoid, quadratic cost, eta 3, float32, "
-        f"with shuffling and gathering. {rounds} rounds, in which the contenders take turns; medians.",
-        "",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}; "
-        f"load average {machine['load_before']} before, {machine['load_after']} after; {result['date']}.",
-        "",
-        "| contender | threads | form | epoch, s | range, s | step, us | CPU time, s | tinynn / this | in pairs |",
-        "|---|---:|---|---:|---|---:|---:|---:|---:|",
-    ]
-    for name, contender in sorted(result["contenders"].items(), key=lambda item: item[1]["median"]):
-        ratio = result["ratios"].get(name, {})
-        cells = [
-            f"{contender['label']} ({', '.join(f'{k} {v}' for k, v in contender['versions'].items())})",
-            str(contender["threads"] or "its own choice"),
-            contender["form"] or "-",
-            f"{contender['median']:.3f}",
-            f"{contender['min']:.3f} to {contender['max']:.3f}",
-            f"{contender['median'] / (rows // batch) * 1e6:.0f}",
-            f"{contender['cpu_median']:.3f}",
-            f"{ratio['of_medians']:.2f}" if ratio else "-",
-            f"{ratio['paired']:.2f}" if ratio else "-",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
-    for name, ratio in result["ratios"].items():
-        if "goal" in ratio:
-            peer, verdict = result["contenders"][name]["label"], "met" if ratio["met"] else "missed"
-            lines.append(
-                f"- Goal: at most {ratio['goal']:g} times the time of {peer}. Measured {ratio['of_medians']:.2f}, "
-                f"in pairs {ratio['paired']:.2f}: **{verdict}**."
-            )
-    own = result["contenders"].get("tinynn", {}).get("history_median")
-    if own is not None:
-        lines.append(
-            f"- Of tinynn's time {own:.3f} s is the epoch as its history has it; in the rest `fit` mostly looks "
-            "through its data, which it does once a call, however many epochs follow."
-        )
-    lines += [
-        "",
-        f"Before the timing, all contenders made the same {result['check']['steps']} steps from the same weights; "
-        f"their losses before, during and after are within {result['check']['tolerance']:g} of a float64 reference.",
-        "",
-        "| calibration, best of short epochs | threads | form | one step, us |",
-        "|---|---:|---|---:|",
-    ]
-    for name, trials in result["calibration"].items():
-        for trial in trials:
-            threads = str(trial["threads"] or "its own choice")
-            cells = [name, threads, trial["form"] or "-", f"{trial['seconds_per_step'] * 1e6:.0f}"]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

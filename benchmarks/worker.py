@@ -2,69 +2,100 @@
 
 Requests, and what is answered:
 
-    {"do": "epoch", "seed": 3}           {"seconds": ..., "cpu_seconds": ..., "loss": ...}
-    {"do": "check", "rows": [[...]]}     {"before": ..., "during": ..., "after": ...}: losses around one pass over rows
+    {"do": "load", "form": "", "job": {...}, "folder": "..."}    {"versions": {...}}
+    {"do": "check", "form": "", "steps": 20}                     {"values": [...]}: at the start, after one step, after all
+    {"do": "run", "form": "", "seed": 3, "steps": 100}           {"seconds": ..., "call_seconds": ..., "cpu_seconds": ...}
+    {"do": "drop"}                                               {}
 
-It ends with its input.
+A loaded job is kept for each form until it is dropped. Every check and run starts from the first weights. `seconds` is
+what the contender says of itself where it does (tinynn's history), or else the time of the call. What fails is answered
+by {"error": "..."}. The process ends with its input.
 """
 
 from __future__ import annotations
 
-import argparse
+import gc
 import importlib
 import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.contenders import Contender
+from benchmarks.jobs import from_dict
+from benchmarks.material import load
 
-from benchmarks.contenders import CATALOGUE, Contender
-
-__all__ = ["answer", "create", "main"]
-
-
-def create(name: str, x: np.ndarray, labels: np.ndarray, params: list[np.ndarray], form: str) -> Contender:
-    """The contender of that name; only its own module is imported."""
-    module = importlib.import_module(f"benchmarks.contenders.{CATALOGUE[name].module}")
-    return module.Contender(x, labels, [p.copy() for p in params], form)
+__all__ = ["Worker", "main"]
 
 
-def answer(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
-    """Does what one request asks for."""
-    if request["do"] == "epoch":
-        wall, cpu = time.perf_counter(), time.process_time()
-        loss = contender.epoch(request["seed"])
-        seconds = time.perf_counter() - wall
-        cpu_seconds = time.process_time() - cpu
-        return {"seconds": seconds, "cpu_seconds": cpu_seconds, "loss": loss, **getattr(contender, "details", {})}
-    if request["do"] == "check":
-        rows = np.array(request["rows"], np.int64)
-        before = contender.loss(rows[0])
-        during = contender.train(rows)
-        return {"before": before, "during": during, "after": contender.loss(rows[0])}
-    raise ValueError(f"unknown request {request!r}")
+class Worker:
+    """`module`: of the contender; only this one is imported."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.loaded: dict[str, Contender] = {}
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Does what one request asks for.
+
+        Errors: ValueError for an unknown request; whatever the contender raises.
+        """
+        verb = request["do"]
+        if verb == "load":
+            module = importlib.import_module(f"benchmarks.contenders.{self.module}")
+            what = load(Path(request["folder"]))
+            contender = module.Contender(from_dict(request["job"]), what, request["form"])
+            self.loaded[request["form"]] = contender
+            return {"versions": contender.versions()}
+        if verb == "check":
+            return {"values": check(self.loaded[request["form"]], request["steps"])}
+        if verb == "run":
+            return timed(self.loaded[request["form"]], request["seed"], request["steps"])
+        if verb == "drop":
+            self.loaded.clear()
+            gc.collect()
+            return {}
+        raise ValueError(f"unknown request {request!r}")
+
+
+def check(contender: Contender, steps: int) -> list[float]:
+    """What the contender finds at the start, and, where it trains (steps > 0), after one step and after all of them."""
+    contender.reset()
+    found = contender.values()
+    for number in (1, steps) if steps else ():
+        contender.reset()
+        contender.train(number)
+        found += contender.values()
+    contender.reset()
+    return found
+
+
+def timed(contender: Contender, seed: int, steps: int) -> dict[str, float]:
+    """One run from the first weights."""
+    contender.reset()
+    gc.collect()
+    wall, cpu = time.perf_counter(), time.process_time()
+    contender.run(seed, steps)
+    seconds = time.perf_counter() - wall
+    cpu_seconds = time.process_time() - cpu
+    own = getattr(contender, "seconds", None)
+    return {"seconds": seconds if own is None else own, "call_seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=CATALOGUE)
-    parser.add_argument("folder", type=Path, help="holds x.npy (uint8), labels.npy, W1.npy b1.npy W2.npy b2.npy")
-    parser.add_argument("--form", default="")
-    parser.add_argument("--rows", type=int, help="use only the first so many")
-    args = parser.parse_args()
-
+    worker = Worker(sys.argv[1])
     # The answers go out by a descriptor of their own, so that a library that prints cannot spoil them.
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
-        x, labels, *params = (np.load(args.folder / f"{part}.npy") for part in ("x", "labels", "W1", "b1", "W2", "b2"))
-        x = x[: args.rows].astype(np.float32) / np.float32(255)
-        contender = create(args.name, x, labels[: args.rows], params, args.form)
-        print(json.dumps({"versions": contender.versions()}), file=out, flush=True)
         for line in sys.stdin:
-            print(json.dumps(answer(contender, json.loads(line))), file=out, flush=True)
+            try:
+                answer = worker.answer(json.loads(line))
+            except Exception as error:
+                answer = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+            print(json.dumps(answer), file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,94 +1,177 @@
-"""The contenders: one small module each, all of the same form, every one run in a process of its own.
+"""The contenders: one module each, all of the same form, every one run in processes of its own.
 
-The task is the first epoch of Nielsen's book: 784-30-10 with sigmoids, quadratic cost 1/(2n) sum |y - t|^2, gradient
-descent at eta = 3 on batches of 10, in float32. A module defines a class `Contender`:
+A module defines a class `Contender`, which does any job that `left_out` does not keep from it:
 
-    Contender(x, labels, params, form)   x (N, 784) float32 and labels (N,) uint8 on the host; params: W1 b1 W2 b2
-    epoch(seed) -> float                 shuffles, then one step per batch over all rows; the mean loss as it was met
-    train(rows) -> float                 the same for given rows (K, 10), in this order, K steps
-    loss(rows) -> float                  the loss of one batch, without a step
-    versions() -> dict                   the packages that did the work
+    Contender(job, what, form)     what: the rows, labels and first weights, see `benchmarks.material`
+    reset()                        back to the first weights
+    train(steps)                   one step on each of the first batches, in the order in which the rows lie
+    run(seed, steps)               the job, or its first steps: what is timed
+    values() -> list[float]        the loss of the first batch; for predictions the probabilities of the first rows
+    versions() -> dict             of the packages that did the work
 
-Preparing the data once (one-hot rows, device arrays) is not timed; shuffling and gathering batches is. A call returns
-when its work is done, so that nothing is left running in the background.
+Preparing the data once (one-hot rows, device arrays, batches that lie ready) is not timed; an epoch's shuffling and
+gathering are. A call returns when its work is done, so that nothing is left running in the background.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-__all__ = ["BATCH", "CATALOGUE", "ETA", "Contender", "Entry", "one_hot", "thread_environment"]
+from benchmarks.jobs import Job
 
-BATCH = 10
-ETA = 3.0
+__all__ = ["CATALOGUE", "OURS", "Contender", "Entry", "one_hot", "thread_environment", "threads_given"]
+
+OURS = "tinynn"
+"""The contender that all others are compared with."""
+
+THREAD_VARIABLES = tuple(
+    f"{library}_THREADS" for library in ("OPENBLAS_NUM", "OMP_NUM", "MKL_NUM", "BLIS_NUM", "VECLIB_MAXIMUM")
+)
 
 
 class Contender(Protocol):
     """What the worker asks of a contender."""
 
-    def epoch(self, seed: int) -> float: ...
+    def reset(self) -> None: ...
 
-    def train(self, rows: np.ndarray) -> float: ...
+    def train(self, steps: int) -> None: ...
 
-    def loss(self, rows: np.ndarray) -> float: ...
+    def run(self, seed: int, steps: int) -> None: ...
+
+    def values(self) -> list[float]: ...
 
     def versions(self) -> dict[str, str]: ...
+
+
+def one_form(job: Job) -> tuple[str, ...]:
+    return ("",)
+
+
+def numpy_forms(job: Job) -> tuple[str, ...]:
+    return ("a gather a batch", "a gather for several batches") if job.kind == "epoch" else ("",)
+
+
+def torch_forms(job: Job) -> tuple[str, ...]:
+    if job.kind == "predict":
+        return ("",)
+    forms = ("SGD", "SGD(fused=True)")
+    return (*forms, *(f"{form}, channels_last" for form in forms)) if job.hidden == "lenet" else forms
+
+
+def compile_forms(job: Job) -> tuple[str, ...]:
+    return ("", "channels_last") if job.hidden == "lenet" else ("",)
+
+
+def jit_forms(job: Job) -> tuple[str, ...]:
+    if job.hidden == "lenet":
+        return ("NCHW", "NHWC")
+    return ("gather by NumPy", "gather inside jit") if job.kind == "epoch" else ("",)
+
+
+def scan_forms(job: Job) -> tuple[str, ...]:
+    return jit_forms(job) if job.hidden == "lenet" else ("",)
 
 
 @dataclass(frozen=True)
 class Entry:
     """A contender in the catalogue.
 
-    `forms`: equally idiomatic ways to write it; calibration takes the fastest. `calibrated`: False leaves the number of
-    threads to the library, as it comes out of the box. `environment`: further variables that its process is given.
+    `peer`: whether it counts for the goal of the best peer. `kinds`: of jobs that it does. `reason`: why it does not do
+    a job of these kinds; "" when it does. `forms`: equally idiomatic ways to write the job; calibration takes the
+    fastest. `threads`: numbers to be tried; None leaves the number to the library. `may_fail`: whether the run goes on
+    without it. `slow`: whether a quick run leaves it out.
     """
 
     label: str
     module: str
     package: str
-    forms: tuple[str, ...] = ("",)
-    calibrated: bool = True
-    environment: dict[str, str] = field(default_factory=dict)
+    peer: bool = True
+    kinds: tuple[str, ...] = ("step", "epoch")
+    reason: Callable[[Job], str] = lambda job: ""
+    forms: Callable[[Job], tuple[str, ...]] = one_form
+    threads: tuple[int | None, ...] = (1, 2)
+    checked: bool = True
+    may_fail: bool = False
+    slow: bool = False
+
+    def left_out(self, job: Job) -> str:
+        """Why this contender does not do the job; "" when it does."""
+        if job.kind not in self.kinds:
+            return f"is not made for a job of the kind {job.kind!r}"
+        return self.reason(job)
 
 
-# With AVX-512 processors that OpenBLAS does not know, such as some of AMD, it falls back on AVX2; this tells it better.
-AVX512 = {"OPENBLAS_CORETYPE": "SkylakeX"}
+def dense_only(job: Job) -> str:
+    return "is written for dense networks" if job.hidden == "lenet" else ""
+
+
+def of_sklearn(job: Job) -> str:
+    if job.hidden == "lenet":
+        return "has no convolutions"
+    return "has no sigmoid outputs with the quadratic cost" if job.loss == "quadratic" else ""
+
+
+def of_network_py(job: Job) -> str:
+    return "" if job.name == "nielsen" else "is the program of Nielsen's book alone"
+
+
+EVERY = ("step", "epoch", "predict")
 
 CATALOGUE = {
-    "tinynn": Entry("tinynn `fit`", "tinynn_fit", "tinynn"),
-    "torch": Entry("PyTorch eager", "pytorch", "torch", ("SGD", "SGD(fused=True)")),
-    "jax_jit": Entry("JAX jit, one call a step", "jax_jit", "jax", ("gather by NumPy", "gather inside jit")),
-    "jax_scan": Entry("JAX jit, scan over the epoch", "jax_scan", "jax"),
-    "numpy": Entry("bare NumPy", "bare_numpy", "numpy"),
-    "jax_default": Entry(
-        "JAX jit, one call a step, out of the box",
-        "jax_jit",
-        "jax",
-        ("gather by NumPy", "gather inside jit"),
-        calibrated=False,
+    OURS: Entry("tinynn", "tinynn_fit", "tinynn", peer=False, kinds=EVERY, threads=(None,)),
+    "tinynn_set": Entry("tinynn, threads set", "tinynn_fit", "tinynn", peer=False, kinds=EVERY),
+    "torch": Entry("PyTorch eager", "pytorch", "torch", kinds=EVERY, forms=torch_forms),
+    "torch_loader": Entry("PyTorch eager, DataLoader", "torch_loader", "torch", kinds=("epoch",), forms=torch_forms),
+    "torch_compile": Entry(
+        "torch.compile, fused SGD", "torch_compile", "torch", forms=compile_forms, may_fail=True, slow=True
     ),
-    "tinynn_avx512": Entry("tinynn `fit`, AVX-512 kernels", "tinynn_fit", "tinynn", environment=AVX512),
-    "numpy_avx512": Entry("bare NumPy, AVX-512 kernels", "bare_numpy", "numpy", environment=AVX512),
+    "jax_jit": Entry("JAX jit, one call a step", "jax_jit", "jax", kinds=EVERY, forms=jit_forms),
+    "jax_scan": Entry("JAX jit, scan over the batches", "jax_scan", "jax", forms=scan_forms),
+    "sklearn": Entry("scikit-learn MLPClassifier", "scikit_learn", "sklearn", kinds=EVERY, reason=of_sklearn),
+    "onnxruntime": Entry("ONNX Runtime", "onnx_runtime", "onnxruntime", kinds=("predict",)),
+    "network_py": Entry(
+        "network.py's algorithm",
+        "network_py",
+        "numpy",
+        peer=False,
+        kinds=("epoch",),
+        reason=of_network_py,
+        threads=(1,),
+    ),
+    "bare_numpy": Entry(
+        "bare NumPy", "bare_numpy", "numpy", peer=False, kinds=EVERY, reason=dense_only, forms=numpy_forms
+    ),
+    "gemm_floor": Entry("matrix products alone", "gemm_floor", "numpy", peer=False, kinds=EVERY, checked=False),
 }
-"""By name, in the order in which they take turns."""
+"""By key, in the order in which they take turns."""
 
 
-def one_hot(labels: np.ndarray) -> np.ndarray:
-    """Labels (N,) as float32 rows (N, 10)."""
-    return np.eye(10, dtype=np.float32)[labels]
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Labels (N,) as float32 rows (N, classes)."""
+    return np.eye(classes, dtype=np.float32)[labels]
 
 
-def thread_environment(threads: int) -> dict[str, str]:
-    """Environment variables, to be set before the process starts, that hold every library to so many threads."""
-    libraries = ("OPENBLAS_NUM", "OMP_NUM", "MKL_NUM", "BLIS_NUM", "VECLIB_MAXIMUM")
-    variables = {f"{library}_THREADS": str(threads) for library in libraries}
+def thread_environment(threads: int | None) -> dict[str, str | None]:
+    """Variables for a process, to be set before it starts, that hold every library to so many threads.
+
+    None as a value takes the variable away, so that the library decides, whatever the shell had set.
+    """
+    if threads is None:
+        return dict.fromkeys((*THREAD_VARIABLES, "NPROC"))
+    variables: dict[str, str | None] = dict.fromkeys(THREAD_VARIABLES, str(threads))
     # XLA sizes its pools on the CPU by NPROC; Eigen's own threads are switched off separately.
     variables["NPROC"] = str(threads)
     if threads == 1:
         flags = (os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false")
         variables["XLA_FLAGS"] = " ".join(filter(None, flags))
     return variables
+
+
+def threads_given() -> int | None:
+    """The number that `thread_environment` gave this process."""
+    return int(os.environ["OMP_NUM_THREADS"]) if "OMP_NUM_THREADS" in os.environ else None

@@ -1,4 +1,4 @@
-"""JAX: the whole epoch compiled into one call, a scan over its batches. No Python between the steps."""
+"""JAX: all steps compiled into one call, a scan over the batches. No Python between the steps."""
 
 from __future__ import annotations
 
@@ -8,37 +8,41 @@ import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
 
-from benchmarks.contenders import BATCH, one_hot
-from benchmarks.contenders.jax_jit import cost, step_of_rows
+from benchmarks.contenders import jax_jit
+from benchmarks.contenders.jax_jit import step, step_of_rows
+from benchmarks.jobs import Job
+from benchmarks.material import Material
 
 __all__ = ["Contender"]
 
 
-def steps(params: Any, x: Any, t: Any, rows: Any) -> Any:
-    """One step for each row of `rows` (K, batch)."""
-    start = params, jnp.zeros(())
-    return jax.lax.scan(lambda state, batch: (step_of_rows(state, x, t, batch), None), start, rows)[0]
-
-
-class Contender:
+class Contender(jax_jit.Contender):
     """Shuffles on the host; the rest is one compiled call."""
 
-    def __init__(self, x: np.ndarray, labels: np.ndarray, params: list[np.ndarray], form: str) -> None:
-        self.x, self.t = jnp.asarray(x), jnp.asarray(one_hot(labels))
-        self.params = [jnp.array(p) for p in params]
-        self.cost = jax.jit(cost)
-        self.steps = jax.jit(steps, donate_argnums=0)
+    def __init__(self, job: Job, what: Material, form: str) -> None:
+        super().__init__(job, what, form)
+        self.cut: dict[int, list[Any]] = {}
 
-    def epoch(self, seed: int) -> float:
-        order = np.random.default_rng(seed).permutation(len(self.x)).astype(np.int32)
-        return self.train(order.reshape(-1, BATCH))
+        def over_rows(params: Any, x: Any, t: Any, rows: Any) -> Any:
+            return jax.lax.scan(lambda p, batch: (step_of_rows(job, form, p, x, t, batch), None), params, rows)[0]
 
-    def train(self, rows: np.ndarray) -> float:
-        self.params, total = jax.block_until_ready(self.steps(self.params, self.x, self.t, rows))
-        return float(total) / len(rows)
+        def over_batches(params: Any, x: Any, t: Any) -> Any:
+            return jax.lax.scan(lambda p, batch: (step(job, form, p, *batch), None), params, (x, t))[0]
 
-    def loss(self, rows: np.ndarray) -> float:
-        return float(self.cost(self.params, self.x[rows], self.t[rows]))
+        self.over_rows = jax.jit(over_rows, donate_argnums=0)
+        self.over_batches = jax.jit(over_batches, donate_argnums=0)
 
-    def versions(self) -> dict[str, str]:
-        return {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
+    def make_ready(self, x: np.ndarray, t: np.ndarray) -> None:
+        self.stacked = [jnp.array(x), jnp.array(t)]
+
+    def train(self, steps: int) -> None:
+        if self.job.kind == "epoch":
+            self.epoch(np.arange(steps * self.job.batch))
+            return
+        if steps not in self.cut:
+            self.cut[steps] = self.stacked if steps == self.job.steps else [a[:steps] for a in self.stacked]
+        self.params = jax.block_until_ready(self.over_batches(self.params, *self.cut[steps]))
+
+    def epoch(self, order: np.ndarray) -> None:
+        rows = order.astype(np.int32).reshape(-1, self.job.batch)
+        self.params = jax.block_until_ready(self.over_rows(self.params, *self.on_device, rows))

@@ -1,56 +1,98 @@
-"""PyTorch eager: `nn.Sequential` and `torch.optim.SGD`, batches by `index_select`, faster than a DataLoader."""
+"""PyTorch eager: `nn.Sequential` and `torch.optim.SGD`; an epoch's batches by `index_select`."""
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
-from benchmarks.contenders import BATCH, ETA, one_hot
+from benchmarks.contenders import one_hot, threads_given
+from benchmarks.jobs import Job
+from benchmarks.material import Material
+from benchmarks.reference import steps_to_check
 
-__all__ = ["Contender"]
+__all__ = ["Contender", "network"]
+
+
+def network(job: Job, params: tuple[np.ndarray, ...]) -> nn.Sequential:
+    """The job's network without the loss."""
+    layers: list[nn.Module] = []
+    for W in params[::2]:
+        if W.ndim == 4:
+            layers += [nn.Conv2d(W.shape[1], W.shape[0], W.shape[2:]), nn.ReLU(), nn.MaxPool2d(2)]
+        else:
+            if isinstance(layers[-1] if layers else None, nn.MaxPool2d):
+                layers.append(nn.Flatten())
+            layers += [nn.Linear(*W.shape), nn.ReLU() if job.activation == "relu" else nn.Sigmoid()]
+    return nn.Sequential(*(layers[:-1] if job.loss == "softmax" else layers))
 
 
 class Contender:
-    """The usual training loop. `form`: SGD as it comes, or its fused version."""
+    """The usual training loop. `form`: SGD as it comes or its fused version; the order of images in memory."""
 
-    def __init__(self, x: np.ndarray, labels: np.ndarray, params: list[np.ndarray], form: str) -> None:
-        if "OMP_NUM_THREADS" in os.environ:
-            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        self.x, self.t = torch.from_numpy(x), torch.from_numpy(one_hot(labels))
-        self.net = nn.Sequential(nn.Linear(784, 30), nn.Sigmoid(), nn.Linear(30, 10), nn.Sigmoid())
+    def __init__(self, job: Job, what: Material, form: str) -> None:
+        if threads_given():
+            torch.set_num_threads(threads_given())
+        self.job, self.params = job, what.params
+        order = torch.channels_last if "channels_last" in form else torch.contiguous_format
+        self.net = network(job, what.params).to(memory_format=order)
+        self.reset()
+        self.x = torch.from_numpy(what.x)
+        if self.x.ndim == 4:
+            self.x = self.x.contiguous(memory_format=order)
+        if job.loss == "softmax":
+            self.t = torch.from_numpy(what.labels.astype(np.int64))
+        else:
+            self.t = torch.from_numpy(one_hot(what.labels, job.classes))
+        self.sgd = torch.optim.SGD(self.net.parameters(), lr=job.lr, **({"fused": True} if "fused" in form else {}))
+
+    def reset(self) -> None:
         with torch.no_grad():
-            for parameter, value in zip(self.net.parameters(), params, strict=True):
-                parameter.copy_(torch.from_numpy(value.T))  # a Linear's weight is (M, D)
-        self.sgd = torch.optim.SGD(self.net.parameters(), lr=ETA, **({"fused": True} if "fused" in form else {}))
+            for parameter, value in zip(self.net.parameters(), self.params, strict=True):
+                # a Linear's weight is (M, D)
+                parameter.copy_(torch.from_numpy(value.T if value.ndim == 2 else value))
 
-    def epoch(self, seed: int) -> float:
-        order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(seed))
-        return self._steps(order.split(BATCH))
+    def train(self, steps: int) -> None:
+        rows = steps * self.job.batch
+        batches = zip(self.x[:rows].split(self.job.batch), self.t[:rows].split(self.job.batch), strict=True)
+        for x, t in batches:
+            self.step(x, t)
 
-    def train(self, rows: np.ndarray) -> float:
-        return self._steps(torch.from_numpy(rows).unbind())
+    def run(self, seed: int, steps: int) -> None:
+        if self.job.kind == "step":
+            self.train(steps)
+        elif self.job.kind == "epoch":
+            self.epoch(seed, steps)
+        else:
+            with torch.inference_mode():
+                for x in self.x[:steps].split(1):
+                    self.net(x).softmax(1)
 
-    def loss(self, rows: np.ndarray) -> float:
+    def values(self) -> list[float]:
         with torch.no_grad():
-            return float(self._cost(torch.from_numpy(rows)))
+            if self.job.kind == "predict":
+                return self.net(self.x[: steps_to_check(self.job)]).softmax(1).reshape(-1).tolist()
+            return [float(self.cost(self.x[: self.job.batch], self.t[: self.job.batch]))]
 
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__}
 
-    def _cost(self, rows: torch.Tensor) -> torch.Tensor:
-        y = self.net(self.x.index_select(0, rows))
-        return functional.mse_loss(y, self.t.index_select(0, rows), reduction="sum") / (2 * len(rows))
+    def cost(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch."""
+        y = self.net(x)
+        if self.job.loss == "softmax":
+            return functional.cross_entropy(y, t)
+        return functional.mse_loss(y, t, reduction="sum") / (2 * len(x))
 
-    def _steps(self, batches: tuple[torch.Tensor, ...]) -> float:
-        total = torch.zeros(())
-        for rows in batches:
-            self.sgd.zero_grad()
-            cost = self._cost(rows)
-            cost.backward()
-            self.sgd.step()
-            total += cost.detach()
-        return float(total) / len(batches)
+    def step(self, x: torch.Tensor, t: torch.Tensor) -> None:
+        """Forward, backward, update."""
+        self.sgd.zero_grad()
+        self.cost(x, t).backward()
+        self.sgd.step()
+
+    def epoch(self, seed: int, steps: int) -> None:
+        """Shuffles, and gathers each batch."""
+        order = torch.randperm(steps * self.job.batch, generator=torch.Generator().manual_seed(seed))
+        for rows in order.split(self.job.batch):
+            self.step(self.x.index_select(0, rows), self.t.index_select(0, rows))
