@@ -86,6 +86,4 @@ class Contender:
 
     def _fit(self, x: np.ndarray, labels: np.ndarray, seed: int) -> float:
         data = x, labels
-        return fit(
-            self.net, self.sgd, data, epochs=1, batch_size=self.job.batch, seed=seed, progress=False
-        ).seconds[0]
+        return fit(self.net, self.sgd, data, epochs=1, batch_size=self.job.batch, seed=seed, progress=False).seconds[0]

@@ -1,0 +1,180 @@
+"""RESULTS.md from the results of a run. Pure functions: nothing here measures or reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.contenders import CATALOGUE, OURS
+
+__all__ = ["markdown"]
+
+VERDICTS = {True: "**met**", False: "**missed**", None: "not measured"}
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The result as a page: the goals, then a table for each job, then the sweep."""
+    lines = [*head(result), *summary_table(result)]
+    for job in result["jobs"].values():
+        lines += job_section(job)
+    if result.get("footprint"):
+        lines += footprint_section(result["footprint"])
+    if result.get("sweep"):
+        lines += sweep_section(result["sweep"])
+    if result["not_installed"]:
+        missing = (f"{CATALOGUE[name].label}: {why}" for name, why in result["not_installed"].items())
+        lines += ["", "## Left out of the whole run", "", *(f"- {line}" for line in missing)]
+    return "\n".join(lines) + "\n"
+
+
+def head(result: dict[str, Any]) -> list[str]:
+    """What was run, and on what."""
+    about = result["machine"]
+    return [
+        "# tinynn beside its peers",
+        "",
+        f"Written by `{result['command']}`; do not edit. `benchmarks/README.md` says what is measured and how.",
+        "",
+        f"{'' if result['mode'] == 'full' else '**A quick run: fewer rounds and steps, not for comparison.** '}"
+        f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; load average "
+        f"{about['load_before']} before, {about['load_after']} after; {result['date']}; "
+        f"{result['seconds'] / 60:.0f} minutes.",
+        "",
+    ]
+
+
+def summary_table(result: dict[str, Any]) -> list[str]:
+    """Every goal, what was measured, and whether it is met."""
+    rows = [
+        [job["title"], goal["goal"], goal["measured"], VERDICTS[goal["met"]]]
+        for job in result["jobs"].values()
+        for goal in job["goals"]
+    ]
+    if found := result.get("footprint"):
+        rows += footprint_rows(found)
+    return [
+        "## Goals",
+        "",
+        "Measured: tinynn's time over the other's, of the medians and in pairs; a ratio is met when both are. "
+        "`+` microseconds: above the other's time.",
+        "",
+        *table(["job", "goal for tinynn", "measured", ""], rows, "lllr"),
+    ]
+
+
+def footprint_rows(found: dict[str, Any]) -> list[list[str]]:
+    """The goals of the import and of the memory."""
+    times, memory = found["import"], found["memory"]
+    return [
+        [
+            "`import tinynn` over `import numpy`",
+            f"<= +{times['limit']:g} ms",
+            f"{times['extra']:+.1f} ms",
+            VERDICTS[times["met"]],
+        ],
+        [
+            "peak memory, an epoch of MNIST from uint8",
+            f"<= {memory['limit']:g} MB",
+            f"{memory['train']:.0f} MB",
+            VERDICTS[memory["met"]],
+        ],
+    ]
+
+
+def job_section(job: dict[str, Any]) -> list[str]:
+    """All contenders of a job, the fastest first."""
+    unit = job["unit"]
+    rows = []
+    for name, one in sorted(job["contenders"].items(), key=lambda item: item[1]["median"]):
+        ratio = job["ratios"].get(name)
+        rows.append(
+            [
+                f"**{one['label']}**" if name == OURS else one["label"],
+                str(one["threads"] or "its own choice"),
+                one["form"] or "-",
+                f"{one['median']:.1f}",
+                f"{one['min']:.1f} to {one['max']:.1f}",
+                f"{one['cpu_median']:.1f}",
+                f"{ratio['of_medians']:.2f}" if ratio else "-",
+                f"{ratio['paired']:.2f}" if ratio else "-",
+            ]
+        )
+    kind = {"step": "batches that lie ready", "epoch": "shuffled and gathered", "predict": "one call a row"}
+    columns = ["contender", "threads", "form", f"{unit}, us", "range, us", "CPU time, us", "tinynn / this", "in pairs"]
+    lines = ["", f"## {job['title']}", "", f"{job['steps']:,} {unit}s a run, {kind[job['kind']]}.", ""]
+    lines += table(columns, rows, "lrlrrrrr")
+    ours = job["contenders"].get(OURS)
+    if ours and job["kind"] == "step":
+        lines += [
+            "",
+            f"tinynn's time is that of the loop in `fit`, by its history; with the whole call counted it is "
+            f"{ours['call_median']:.1f} us.",
+        ]
+    if job["left_out"]:
+        reasons = "; ".join(f"{CATALOGUE[name].label} {reason}" for name, reason in job["left_out"].items())
+        lines += ["", f"Not in the table: {reasons}."]
+    versions = {k: v for one in job["contenders"].values() for k, v in one["versions"].items()}
+    return [*lines, "", f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}."]
+
+
+def footprint_section(found: dict[str, Any]) -> list[str]:
+    """The import and the memory, with NumPy's own beside them."""
+    times, memory = found["import"], found["memory"]
+    rows = [
+        [f"`import {name}`", f"{times[name]['median']:.1f}", f"{times[name]['min']:.1f} to {times[name]['max']:.1f}"]
+        for name in ("numpy", "tinynn")
+    ]
+    return [
+        "",
+        "## Import and memory",
+        "",
+        f"Whole processes, {times['pairs']} pairs that take turns.",
+        "",
+        *table(["process", "median, ms", "range, ms"], rows, "lrr"),
+        "",
+        f"Peak resident memory: {memory['train']:.0f} MB where one epoch is trained on all of MNIST from uint8 images, "
+        f"{memory['numpy']:.0f} MB where NumPy alone is imported. The images are 47 MB.",
+    ]
+
+
+def sweep_section(found: dict[str, Any]) -> list[str]:
+    """A step over width and batch: the picture, the times, the crossover points."""
+    names = list(dict.fromkeys(name for point in found["points"] for name in point["times"]))
+    rows = [
+        [
+            str(point["batch"]),
+            str(point["width"]),
+            *(f"{point['times'][name]:.1f}" if name in point["times"] else "-" for name in names),
+        ]
+        for point in found["points"]
+    ]
+    lines = [
+        "",
+        "## A step over width and batch",
+        "",
+        "784-width-10, ReLU, softmax; microseconds a step, each library in its fastest setting.",
+        "",
+        "![A step over width and batch](step_time.png)",
+        "",
+        *table(["batch", "width", *(CATALOGUE[name].label for name in names)], rows, "rr" + "r" * len(names)),
+        "",
+        "Crossover points:",
+        "",
+    ]
+    crossings = [crossing(point, "width", "batch") for point in found["over_width"]]
+    crossings += [crossing(point, "batch", "width") for point in found["over_batch"]]
+    return [*lines, *(crossings or ["- none: tinynn is ahead at every point."])]
+
+
+def crossing(point: dict[str, Any], along: str, across: str) -> str:
+    """One crossover point in words."""
+    peer, fixed = CATALOGUE[point["peer"]].label, f"{across} {point[across]}"
+    if point["from"] is None:
+        return f"- {fixed}: {peer} is ahead from the smallest {along} on, {point['to']}."
+    change = "overtakes tinynn" if point["ahead"] else "falls behind tinynn"
+    return f"- {fixed}: {peer} {change} between {along} {point['from']} and {point['to']}."
+
+
+def table(columns: list[str], rows: list[list[str]], alignment: str) -> list[str]:
+    """A Markdown table. `alignment`: l or r for each column."""
+    rules = ["---:" if side == "r" else "---" for side in alignment]
+    return [f"| {' | '.join(cells)} |" for cells in (columns, rules, *rows)]
