@@ -4,8 +4,8 @@
 # and for those who work on it:
 #   make lint         ruff and pyright
 #   make test-oldest  the test suite on the oldest NumPy that is allowed
-#   make bench        one epoch timed beside PyTorch and JAX, which get an environment of their own, .venv-bench
-#   make lenet        a step of a convolutional network timed beside PyTorch, in the same environment
+#   make bench        tinynn timed beside its peers, which get an environment of their own, .venv-bench; minutes
+#   make bench-full   the same with all rounds, torch.compile, and a step over width and batch; some 15 minutes
 #   make accuracy     the MNIST examples over several seeds; some 35 minutes
 #   make pictures     draws the pictures in the README anew
 #   make docs         writes docs/layers.md anew, the table of all layers, from their docstrings
@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist test lint test-oldest bench lenet accuracy pictures docs clean
+.PHONY: mnist test lint test-oldest bench bench-full accuracy pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -36,10 +36,10 @@ lint: $(VENV)/.linters
 	$(BIN)/pyright
 
 bench: .venv-bench/.installed
-	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.nielsen_epoch
+	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.run
 
-lenet: .venv-bench/.installed
-	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.lenet_step
+bench-full: .venv-bench/.installed
+	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.run --full
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy

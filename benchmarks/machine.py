@@ -35,7 +35,8 @@ def load_average() -> float | None:
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores this process may use, system, Python."""
+    """Processor, whether it has AVX-512, cores this process may use, system, Python."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.machine()}"
-    return {"cpu": cpu_model(), "cores": cores, "system": system, "python": platform.python_version()}
+    python = platform.python_version()
+    return {"cpu": cpu_model(), "avx512": has_avx512(), "cores": cores, "system": system, "python": python}

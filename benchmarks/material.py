@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def start(job: Job) -> tuple[np.ndarray, ...]:
     shapes = LENET
     if job.hidden != "lenet":
         widths = job.widths
-        shapes = [s for D, M in zip(widths, widths[1:], strict=False) for s in ((D, M), (M,))]
+        shapes = [s for D, M in pairwise(widths) for s in ((D, M), (M,))]
     params = []
     for number, shape in enumerate(shapes):
         draw = standard_normal if job.loss == "quadratic" else zeros if len(shape) == 1 else he

@@ -100,7 +100,7 @@ def job_section(job: dict[str, Any]) -> list[str]:
         )
     kind = {"step": "batches that lie ready", "epoch": "shuffled and gathered", "predict": "one call a row"}
     columns = ["contender", "threads", "form", f"{unit}, us", "range, us", "CPU time, us", "tinynn / this", "in pairs"]
-    lines = ["", f"## {job['title']}", "", f"{job['steps']:,} {unit}s a run, {kind[job['kind']]}.", ""]
+    lines = ["", f"## {job['title']}", "", f"{unit.capitalize()}s a run: {job['steps']:,}, {kind[job['kind']]}.", ""]
     lines += table(columns, rows, "lrlrrrrr")
     ours = job["contenders"].get(OURS)
     if ours and job["kind"] == "step":

@@ -68,10 +68,7 @@ def gradients(job: Job, params: Params, x: np.ndarray, t: np.ndarray) -> Params:
     """Of `loss` with respect to each parameter."""
     layers = outputs(job, params, x)
     y = layers[-1]
-    if job.loss == "softmax":
-        dz = (softmax(y) - t) / len(x)
-    else:
-        dz = (y - t) / len(x) * y * (1 - y)
+    dz = (softmax(y) - t if job.loss == "softmax" else (y - t) * y * (1 - y)) / len(x)
     found: Params = []
     for layer in reversed(range(len(params) // 2)):
         a = layers[layer]

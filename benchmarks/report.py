@@ -1,4 +1,4 @@
-"""From measured times to medians, ratios, goals and crossover points. Pure functions: nothing here measures or reads."""
+"""From measured times to medians, ratios, goals and crossover points: pure functions, which measure nothing."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 Requests, and what is answered:
 
-    {"do": "load", "form": "", "job": {...}, "folder": "..."}    {"versions": {...}}
-    {"do": "check", "form": "", "steps": 20}                     {"values": [...]}: at the start, after one step, after all
-    {"do": "run", "form": "", "seed": 3, "steps": 100}           {"seconds": ..., "call_seconds": ..., "cpu_seconds": ...}
-    {"do": "drop"}                                               {}
+    {"do": "load", "form": "", "job": {...}, "folder": "..."}   {"versions": {...}}
+    {"do": "check", "form": "", "steps": 20}                    {"values": [...]}: at first, after one step, after all
+    {"do": "run", "form": "", "seed": 3, "steps": 100}          {"seconds": ..., "call_seconds": ..., ...}
+    {"do": "drop"}                                              {}
 
 A loaded job is kept for each form until it is dropped. Every check and run starts from the first weights. `seconds` is
 what the contender says of itself where it does (tinynn's history), or else the time of the call. What fails is answered

@@ -1,222 +1,247 @@
-"""The benchmark's arithmetic, its page, and that tinynn and bare NumPy are made to do the same work."""
+"""The harness at work without peers: jobs, references, contenders, and a small run. No time is ever asserted."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import levers, nielsen_epoch, report
-from benchmarks.contenders import BATCH, CATALOGUE, thread_environment
-from benchmarks.nielsen_epoch import Settings, initial_params, measure, reference_losses
-from benchmarks.worker import answer, create
-from tinynn.backend import NumpyOps
+from benchmarks import contenders, footprint, measure, page, reference, run, sweep
+from benchmarks.contenders import CATALOGUE, OURS, thread_environment
+from benchmarks.contenders.gemm_floor import sizes
+from benchmarks.jobs import BEST_PEER, JOBS, Goal, Job, from_dict
+from benchmarks.material import LENET, Material, load, material, save
+from benchmarks.measure import Crew, Settings
+from benchmarks.worker import Worker
 
-OURS = ["tinynn", "numpy"]
-
-
-def digits(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images x uint8 (n, 784) and labels (n,) of no meaning."""
-    rng = np.random.default_rng(7)
-    return rng.integers(0, 256, (n, 784)).astype(np.uint8), rng.integers(0, 10, n).astype(np.uint8)
-
-
-def test_summary_of_known_seconds() -> None:
-    assert report.summary([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0, "spread": 1.0}
-
-
-def test_ratios_of_medians_and_in_pairs() -> None:
-    # In the second round a load doubled both times: the pairs do not notice, the medians do.
-    assert report.ratios([1.0, 2.0, 1.0], [4.0, 8.0, 8.0]) == {"of_medians": 0.125, "paired": 0.25}
+WITHOUT_PEERS = [OURS, "bare_numpy", "gemm_floor"]
+TINY = Job("tiny", "6-5-3, batch 4", "step", (6,), (5,), 3, batch=4, steps=8, lr=0.5, made=True)
+KINDS = [
+    TINY,
+    replace(TINY, hidden=(5, 7)),
+    replace(TINY, kind="epoch"),
+    replace(TINY, activation="sigmoid", loss="quadratic", lr=3.0),
+    replace(TINY, kind="epoch", activation="sigmoid", loss="quadratic", lr=3.0),
+    replace(TINY, kind="predict", batch=1),
+]
+SMALL = Settings(rounds=2, epoch_rounds=2, trials=1, threads=(1,), rest=0.0)
 
 
-@pytest.mark.parametrize(("peer", "seconds", "met"), [("jax_jit", 2.0, True), ("jax_jit", 1.5, False)])
-def test_a_goal_is_met_up_to_its_limit(peer: str, seconds: float, met: bool) -> None:
-    found = report.goals({"tinynn": [1.0, 1.0], peer: [seconds, seconds], "numpy": [0.5, 0.5]})
-    assert found[peer]["goal"] == 0.6
-    assert found[peer]["met"] is met
-    assert found["numpy"] == {"of_medians": 2.0, "paired": 2.0}
+def id_of(job: Job) -> str:
+    return f"{job.kind} {job.hidden} {job.loss}"
 
 
-def test_a_goal_needs_both_ratios() -> None:
-    found = report.goals({"tinynn": [1.0, 2.0, 1.0], "torch": [4.0, 8.0, 8.0]})
-    assert found["torch"]["of_medians"] < 0.2 < found["torch"]["paired"]
-    assert found["torch"]["met"] is False
+def checked(name: str, job: Job, what: Material, folder: Path, form: str = "") -> list[float]:
+    """What a contender's worker answers to a check."""
+    save(what, folder)
+    worker = Worker(CATALOGUE[name].module)
+    worker.answer({"do": "load", "form": form, "job": json.loads(json.dumps(job.as_dict())), "folder": str(folder)})
+    steps = 0 if job.kind == "predict" else reference.steps_to_check(job)
+    return worker.answer({"do": "check", "form": form, "steps": steps})["values"]
 
 
-def test_without_tinynn_there_are_no_ratios() -> None:
-    assert report.goals({"numpy": [1.0], "torch": [2.0]}) == {}
+def test_a_job_goes_through_json() -> None:
+    for job in JOBS.values():
+        assert from_dict(json.loads(json.dumps(job.as_dict()))) == job
 
 
-def test_disagreements_name_the_contender_and_count_nan() -> None:
-    reference = {"before": 1.0, "after": 0.5}
-    checks = {"a": {"before": 1.00005, "after": 0.5}, "b": {"before": 1.0, "after": 0.6}, "c": {"before": math.nan}}
-    lines = report.disagreements(checks, reference, 1e-4)
-    assert [line.partition(":")[0] for line in lines] == ["b", "c"]
-    assert "after 0.600000, expected 0.500000" in lines[0]
+def test_goals_name_contenders_and_every_job_has_some() -> None:
+    for name, job in JOBS.items():
+        assert job.name == name
+        assert job.goals
+        assert {goal.against for goal in job.goals} <= {*CATALOGUE, BEST_PEER, ""}
+        for goal in job.goals:
+            assert not goal.against or goal.against == BEST_PEER or not CATALOGUE[goal.against].left_out(job)
 
 
-def contender(label: str, seconds: float) -> dict[str, Any]:
-    return {
-        "label": label,
-        "versions": {"pkg": "1.2"},
-        "threads": 1,
-        "form": "",
-        **report.summary([seconds, seconds]),
-        "cpu_median": seconds,
-        "epochs": [],
-    }
+def test_the_jobs_of_the_table() -> None:
+    nielsen = JOBS["nielsen"]
+    assert (nielsen.rows, nielsen.widths, nielsen.lr) == (50_000, (784, 30, 10), 3.0)
+    assert Goal("torch", ratio=1 / 12) in nielsen.goals
+    assert JOBS["mlp1024"].shorter(0.01).steps == 1
+    assert all(job.rows <= 60_000 for job in JOBS.values() if not job.made)
+    assert [D * M for _, D, M in sizes(JOBS["lenet"])] == [math.prod(shape) for shape in LENET[::2]]
 
 
-def result_of(ours: float, theirs: float) -> dict[str, Any]:
-    """What `measure` returns, for these times of tinynn and JAX."""
-    return {
-        "date": "2030-01-02",
-        "quick": False,
-        "machine": {
-            "cpu": "Some CPU",
-            "cores": 2,
-            "system": "Linux",
-            "python": "3.11.0",
-            "load_before": 0.1,
-            "load_after": 0.2,
-        },
-        "rows": 50_000,
-        "batch": 10,
-        "rounds": 2,
-        "contenders": {"tinynn": contender("tinynn fit", ours), "jax_jit": contender("JAX", theirs)},
-        "ratios": report.goals({"tinynn": [ours, ours], "jax_jit": [theirs, theirs]}),
-        "calibration": {"tinynn": [{"threads": None, "form": "", "seconds_per_step": 60e-6}]},
-        "check": {"steps": 50, "tolerance": 1e-4},
-    }
+def test_material_is_the_same_each_time_and_survives_its_files(tmp_path: Path) -> None:
+    what = material(TINY)
+    save(what, tmp_path)
+    for other in (material(TINY), load(tmp_path)):
+        arrays = zip((what.x, what.labels, *what.params), (other.x, other.labels, *other.params), strict=True)
+        for mine, theirs in arrays:
+            np.testing.assert_array_equal(mine, theirs)
+            assert mine.dtype == theirs.dtype
+    assert what.x.shape == (32, 6)
+    assert [p.shape for p in what.params] == [(6, 5), (5,), (5, 3), (3,)]
 
 
-def table_row(page: str, label: str) -> list[str]:
-    (line,) = [line for line in page.splitlines() if line.startswith(f"| {label} (")]
-    return [cell.strip() for cell in line.strip("|").split("|")]
+def test_quadrants_have_their_labels() -> None:
+    what = material(JOBS["quadrant"].shorter(0.01))
+    assert all(label == 2 * (x > 0) + (y > 0) for (x, y), label in zip(what.x, what.labels, strict=True))
 
 
-def test_the_page_has_the_figures_sorted_by_time() -> None:
-    page = report.markdown(result_of(0.3, 0.6))
-    assert table_row(page, "JAX") == [
-        "JAX (pkg 1.2)",
-        "1",
-        "-",
-        "0.600",
-        "0.600 to 0.600",
-        "120",
-        "0.600",
-        "0.50",
-        "0.50",
-    ]
-    assert table_row(page, "tinynn fit")[-2:] == ["-", "-"]
-    assert page.index("| tinynn fit") < page.index("| JAX")
-    assert "at most 0.6 times the time of JAX. Measured 0.50, in pairs 0.50: **met**." in page
-    assert "5,000 steps" in page
-    assert "| tinynn | its own choice | - | 60 |" in page
-    assert "quick run" not in page
+@pytest.mark.parametrize("job", [TINY, KINDS[1], KINDS[3]], ids=id_of)
+def test_the_references_gradients_are_those_of_finite_differences(job: Job) -> None:
+    what = material(job)
+    x, t = what.x[:4].astype(float), np.eye(3)[what.labels[:4]]
+    params = [p.astype(float) for p in what.params]
+    for p, slopes in zip(params, reference.gradients(job, params, x, t), strict=True):
+        for place in np.ndindex(p.shape):
+            kept, ends = p[place], []
+            for shift in (1e-6, -1e-6):
+                p[place] = kept + shift
+                ends.append(reference.loss(job, params, x, t))
+            p[place] = kept
+            assert slopes[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
 
 
-def test_the_page_says_what_was_missed() -> None:
-    page = report.markdown(result_of(0.6, 0.6) | {"quick": True})
-    assert "**missed**" in page
-    assert "**met**" not in page
-    assert "A quick run" in page
+@pytest.mark.parametrize("job", KINDS, ids=id_of)
+@pytest.mark.parametrize("name", [OURS, "bare_numpy"])
+def test_contenders_agree_with_the_reference(name: str, job: Job, tmp_path: Path) -> None:
+    what = material(job)
+    expected = reference.check_values(job, what)
+    for form in CATALOGUE[name].forms(job):
+        assert checked(name, job, what, tmp_path, form) == pytest.approx(expected, abs=1e-5)
+    if job.kind != "predict":
+        assert len({round(value, 3) for value in expected}) == 3  # so that taking no steps would be noticed
 
 
-def test_every_table_has_rows_as_wide_as_its_head() -> None:
-    widths: set[int] = set()
-    for line in [*report.markdown(result_of(0.3, 0.6)).splitlines(), ""]:
-        if line.startswith("|"):
-            widths.add(line.count("|"))
-        else:
-            assert len(widths) <= 1
-            widths.clear()
+def test_the_program_of_the_book_agrees_with_the_reference(tmp_path: Path) -> None:
+    job = KINDS[4]
+    what = material(job)
+    assert checked("network_py", job, what, tmp_path) == pytest.approx(reference.check_values(job, what), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_contenders_agree_with_the_reference(name: str) -> None:
-    x, labels = digits(400)
-    rows = np.random.default_rng(1).permutation(400).reshape(-1, BATCH)
-    params = initial_params()
-    expected = reference_losses(params, x / 255.0, np.eye(10)[labels], rows)
-    scaled = x.astype(np.float32) / np.float32(255)
-    made = create(name, scaled, labels, list(params.values()), "")
-    got = answer(made, {"do": "check", "rows": rows.tolist()})
-    assert got == pytest.approx(expected, abs=1e-4)
-    assert abs(expected["after"] - expected["before"]) > 0.01  # so that taking no steps would be noticed
+def test_tinynn_learns_on_the_convolutional_job(tmp_path: Path) -> None:
+    job = replace(JOBS["lenet"], batch=8, steps=4, made=True, lr=0.001)
+    before, once, after = checked(OURS, job, material(job), tmp_path)
+    assert before > once != after > 0
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_an_epoch_is_shuffled_by_its_seed(name: str) -> None:
-    x, labels = digits(300)
-    scaled = x.astype(np.float32) / np.float32(255)
-    losses = []
+def test_a_run_starts_from_the_first_weights(tmp_path: Path) -> None:
+    save(material(TINY), tmp_path)
+    worker = Worker("tinynn_fit")
+    worker.answer({"do": "load", "form": "", "job": TINY.as_dict(), "folder": str(tmp_path)})
+    params, ends = worker.loaded[""].net.storage.params, []  # type: ignore[attr-defined]
     for seed in (1, 1, 2):
-        made = create(name, scaled, labels, list(initial_params().values()), "")
-        losses.append(answer(made, {"do": "epoch", "seed": seed})["loss"])
-    assert losses[0] == losses[1] != losses[2]
+        answer = worker.answer({"do": "run", "form": "", "seed": seed, "steps": 8})
+        assert 0 < answer["seconds"] <= answer["call_seconds"]
+        ends.append(params.copy())
+    np.testing.assert_array_equal(ends[0], ends[1])
+    assert (ends[0] != ends[2]).any()  # the epoch is shuffled by its seed
 
 
-def test_unknown_requests_are_refused() -> None:
-    x, labels = digits(10)
-    made = create("numpy", x.astype(np.float32), labels, list(initial_params().values()), "")
+def test_unknown_requests_are_refused_and_a_job_can_be_dropped(tmp_path: Path) -> None:
+    save(material(TINY), tmp_path)
+    worker = Worker("bare_numpy")
+    worker.answer({"do": "load", "form": "", "job": TINY.as_dict(), "folder": str(tmp_path)})
+    assert worker.answer({"do": "drop"}) == {}
+    assert not worker.loaded
     with pytest.raises(ValueError, match="unknown request"):
-        answer(made, {"do": "nothing"})
+        worker.answer({"do": "nothing"})
 
 
 def test_one_thread_is_one_thread_everywhere() -> None:
-    one, two = thread_environment(1), thread_environment(2)
+    one, two, own = thread_environment(1), thread_environment(2), thread_environment(None)
     assert {one[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC")} == {"1"}
     assert two["OPENBLAS_NUM_THREADS"] == "2"
-    assert "--xla_cpu_multi_thread_eigen=false" in one["XLA_FLAGS"]
+    assert "--xla_cpu_multi_thread_eigen=false" in (one["XLA_FLAGS"] or "")
     assert "XLA_FLAGS" not in two
+    assert set(own.values()) == {None}
 
 
-def test_the_whole_run_in_small(tmp_path: Path) -> None:
-    x, labels = digits(200)
-    settings = Settings(rows=200, rounds=2, short_rows=100, short_epochs=1, check_steps=5, threads=(1,))
-    result = json.loads(json.dumps(measure(x, labels, OURS, settings)))
-    assert list(result["contenders"]) == OURS
-    assert all(len(result["contenders"][name]["epochs"]) == 2 for name in OURS)
-    assert result["ratios"]["numpy"]["of_medians"] > 0
-    page = report.markdown(result)
-    assert table_row(page, "bare NumPy")[1] == "1"
-    assert "as its history has it" in page
+def test_a_process_without_a_number_of_threads_is_told_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert footprint.process("-c", "import os; print('OPENBLAS_NUM_THREADS' in os.environ)").strip() == "False"
+    assert "OPENBLAS_NUM_THREADS" in os.environ
+
+
+def test_every_contender_has_its_module_and_a_reason_where_it_takes_no_part() -> None:
+    folder = Path(contenders.__file__).parent
+    assert {f"{entry.module}.py" for entry in CATALOGUE.values()} == {p.name for p in folder.glob("[!_]*.py")}
+    for job in JOBS.values():
+        assert not CATALOGUE[OURS].left_out(job)
+        for entry in CATALOGUE.values():
+            assert entry.left_out(job) or entry.forms(job)
+    assert "convolutions" in CATALOGUE["sklearn"].left_out(JOBS["lenet"])
+    assert "predict" in CATALOGUE["onnxruntime"].left_out(JOBS["quadrant"])
+
+
+def test_those_without_their_package_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CATALOGUE, "torch", replace(CATALOGUE["torch"], package="no_such_package"))
+    names, absent = run.available([OURS, "torch"])
+    assert names == [OURS]
+    assert absent == {"torch": "the package no_such_package is not installed"}
+
+
+def test_the_whole_run_in_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {f"tiny {job.kind}": replace(job, goals=(Goal("bare_numpy", ratio=1e9),)) for job in KINDS[::2]}
+    jobs["lenet"] = replace(JOBS["lenet"], batch=2, steps=2, made=True)
+    monkeypatch.setattr(run, "JOBS", jobs)
+    found = run.results(list(jobs), WITHOUT_PEERS, SMALL, pairs=0, swept=False)
+    found = json.loads(json.dumps({"command": "test", "mode": "quick", **found}))
+    tiny = found["jobs"]["tiny step"]
+    assert list(tiny["contenders"]) == WITHOUT_PEERS
+    assert all(len(one["us"]) == 2 and min(one["us"]) > 0 for one in tiny["contenders"].values())
+    assert [goal["met"] for goal in tiny["goals"]] == [True]
+    assert found["jobs"]["lenet"]["left_out"] == {"bare_numpy": "is written for dense networks"}
+    assert found["jobs"]["lenet"]["goals"][0]["met"] is None
+    text = page.markdown(found)
+    assert all(f"## {job.title}" in text for job in jobs.values())
+    assert "bare NumPy is written for dense networks" in text
 
 
 def test_a_contender_that_computes_something_else_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, labels = digits(100)
-    monkeypatch.setattr(nielsen_epoch, "ETA", 2.9)  # the reference's; the contender's process keeps its own
-    settings = Settings(rows=100, rounds=1, short_rows=100, short_epochs=1, check_steps=5, threads=(1,))
-    with pytest.raises(RuntimeError, match="numpy: loss after"):
-        measure(x, labels, ["numpy"], settings)
+    monkeypatch.setattr(measure, "TOLERANCE", -1.0)
+    with Crew() as crew, pytest.raises(RuntimeError, match="the same thing on tiny\ntinynn, its own threads, -: value"):
+        measure.measure(TINY, [OURS], crew, SMALL)
 
 
-def test_every_contender_has_its_module() -> None:
-    folder = Path(nielsen_epoch.__file__).parent / "contenders"
-    assert {f"{entry.module}.py" for entry in CATALOGUE.values()} == {p.name for p in folder.glob("[!_]*.py")}
+def test_what_may_fail_is_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = replace(CATALOGUE["bare_numpy"], module="no_such_module", may_fail=True)
+    monkeypatch.setitem(CATALOGUE, "bare_numpy", broken)
+    with Crew() as crew:
+        found = measure.measure(TINY, [OURS, "bare_numpy"], crew, SMALL)
+    assert list(found["contenders"]) == [OURS]
+    assert found["left_out"]["bare_numpy"].startswith("failed: ModuleNotFoundError")
 
 
-def test_every_lever_leaves_the_loss_as_it_is() -> None:
-    rng = np.random.default_rng(0)
-    found = levers.measure(rng.random((60, 8), dtype=np.float32), rng.integers(0, 10, 60), rounds=2)
-    assert list(found) == list(levers.LEVERS)
-    assert len(levers.table(found).splitlines()) == 2 + len(found)
+def test_what_may_not_fail_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CATALOGUE, "bare_numpy", replace(CATALOGUE["bare_numpy"], module="no_such_module"))
+    with Crew() as crew, pytest.raises(RuntimeError, match="bare_numpy could not load tiny"):
+        measure.measure(TINY, ["bare_numpy"], crew, SMALL)
 
 
-def test_a_lever_that_changes_the_loss_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(self: NumpyOps, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return np.multiply(a @ b, 0.5, out=out)
+def test_a_sweep_in_small_and_its_picture(tmp_path: Path) -> None:
+    found = sweep.sweep([OURS], (2, 4), (1,), replace(SMALL, share=0.01))
+    assert [(point["width"], point["batch"]) for point in found["points"]] == [(2, 1), (4, 1)]
+    assert found["over_width"] == []
+    sweep.draw(found, tmp_path / "step_time.png")
+    assert (tmp_path / "step_time.png").read_bytes()[:4] == b"\x89PNG"
 
-    monkeypatch.setattr(levers, "LEVERS", {"half the product": lambda: patch.object(NumpyOps, "matmul", half)})
-    with pytest.raises(RuntimeError, match="half the product"):
-        levers.measure(np.ones((20, 8), np.float32), np.arange(20) % 10, rounds=1)
+
+def test_sizes_of_the_sweep() -> None:
+    for width in sweep.WIDTHS:
+        for batch in sweep.BATCHES:
+            job = sweep.job_of(width, batch)
+            assert job.steps >= 3 and job.rows <= 20_000
+
+
+def test_import_times_and_memory_are_numbers() -> None:
+    found = footprint.import_times(1)
+    assert found["pairs"] == 1 and found["numpy"]["median"] > 0
+    assert 5 < footprint.peak_memory("numpy") < 1000
+
+
+def test_modules_that_need_no_peer_can_be_imported() -> None:
+    for name in WITHOUT_PEERS:
+        assert hasattr(importlib.import_module(f"benchmarks.contenders.{CATALOGUE[name].module}"), "Contender")

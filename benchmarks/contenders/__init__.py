@@ -102,7 +102,7 @@ class Entry:
     def left_out(self, job: Job) -> str:
         """Why this contender does not do the job; "" when it does."""
         if job.kind not in self.kinds:
-            return f"is not made for a job of the kind {job.kind!r}"
+            return f"takes part where the job is of the kind {' or '.join(self.kinds)}"
         return self.reason(job)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,9 @@ BLOCK = 16_384  # parameters updated at a time, which the cache holds
 
 Calls = list[Callable[[], object]]
 
+total: Any = np.add.reduce
+largest: Any = np.maximum.reduce
+
 
 class Contender:
     """A dense network by hand, its parameters and gradients views of two flat vectors."""
@@ -37,7 +41,7 @@ class Contender:
         self.a = [np.empty((job.batch, width), np.float32) for width in job.widths[1:]]
         self.da = [np.empty_like(a) for a in self.a]
         self.dW1 = grads[0]
-        self.sums, self.totals = (np.empty((job.batch, 1), np.float32) for _ in range(2))
+        self.sums, self.largest = (np.empty((job.batch, 1), np.float32) for _ in range(2))
         self.squares = self.da[-1].reshape(-1)
         self.forward = self._forward()
         self.backward = self._backward(grads)
@@ -127,13 +131,13 @@ class Contender:
             calls.append(partial(np.add, a, b, a))
             if layer == last and self.job.loss == "softmax":
                 calls += [
-                    partial(np.maximum.reduce, a, 1, None, self.totals, True),
-                    partial(np.subtract, a, self.totals, a),
+                    partial(largest, a, axis=1, out=self.largest, keepdims=True),
+                    partial(np.subtract, a, self.largest, a),
                     partial(np.exp, a, a),
-                    partial(np.add.reduce, a, 1, None, self.sums, True),
+                    partial(total, a, axis=1, out=self.sums, keepdims=True),
                 ]
             elif layer < last and self.job.activation == "relu":
-                calls.append(partial(np.maximum, a, np.zeros_like(a), a))
+                calls.append(partial(np.maximum, a, np.zeros_like(a), out=a))
             else:  # 1 / (1 + exp(-z)); where exp overflows that is 0, as it should be; callers silence it
                 calls += [partial(np.negative, a, a), partial(np.exp, a, a)]
                 calls += [partial(np.add, a, np.float32(1), a), partial(np.divide, np.float32(1), a, a)]
@@ -152,7 +156,7 @@ class Contender:
             elif layer < last or self.job.loss == "quadratic":
                 calls += [partial(np.subtract, np.float32(1), a, work), partial(np.multiply, work, a, work)]
                 calls.append(partial(np.multiply, da, work, da))
-            calls.append(partial(np.add.reduce, da, 0, None, grads[2 * layer + 1]))
+            calls.append(partial(total, da, axis=0, out=grads[2 * layer + 1]))
             if layer:
                 calls.append(partial(np.dot, self.a[layer - 1].T, da, grads[2 * layer]))
                 calls.append(partial(np.dot, da, self.params[2 * layer].T, self.da[layer - 1]))

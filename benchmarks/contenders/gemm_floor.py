@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from benchmarks.jobs import Job
@@ -15,7 +17,7 @@ def sizes(job: Job) -> list[tuple[int, int, int]]:
     B = job.batch
     if job.hidden == "lenet":
         return [(B * 24 * 24, 25, 16), (B * 8 * 8, 400, 32), (B, 512, 128), (B, 128, 10)]
-    return [(B, D, M) for D, M in zip(job.widths, job.widths[1:], strict=False)]
+    return [(B, D, M) for D, M in pairwise(job.widths)]
 
 
 class Contender:

@@ -89,7 +89,7 @@ class Contender:
         return np.ascontiguousarray(a)
 
     def reset(self) -> None:
-        self.params = [jnp.array(self.prepare(p)) for p in self.what.params]
+        self.params = jax.block_until_ready([jnp.array(self.prepare(p)) for p in self.what.params])
 
     def train(self, steps: int) -> None:
         if self.job.kind == "epoch":

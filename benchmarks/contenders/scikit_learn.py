@@ -23,7 +23,7 @@ class Contender:
             activation="relu",
             solver="sgd",
             alpha=0.0,
-            batch_size=job.batch,
+            batch_size=job.batch,  # pyright: ignore[reportArgumentType] (its stub knows "auto" alone)
             learning_rate_init=job.lr,
             momentum=0.0,
             nesterovs_momentum=False,
@@ -53,9 +53,10 @@ class Contender:
 
     def values(self) -> list[float]:
         if self.job.kind == "predict":
-            return [float(p) for p in self.net.predict_proba(self.x[: steps_to_check(self.job)]).reshape(-1)]
+            rows = self.x[: steps_to_check(self.job)]
+            return [float(p) for p in np.asarray(self.net.predict_proba(rows)).reshape(-1)]
         B = self.job.batch
-        p = self.net.predict_proba(self.x[:B]).astype(np.float64)
+        p = np.asarray(self.net.predict_proba(self.x[:B]), np.float64)
         return [float(-np.log(p[np.arange(B), self.labels[:B]]).mean())]
 
     def versions(self) -> dict[str, str]:
