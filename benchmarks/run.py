@@ -55,8 +55,8 @@ def results(jobs: list[str], names: list[str], settings: Settings, *, pairs: int
     for name, why in absent.items():
         say(f"{name} is left out: {why}")
     found: dict[str, Any] = {"jobs": {}}
-    for job in jobs:
-        with Crew() as crew:
+    with Crew() as crew:
+        for job in jobs:
             found["jobs"][job] = measure(JOBS[job], names, crew, settings)
     if pairs:
         found["footprint"] = footprint(pairs)

@@ -65,7 +65,7 @@ def draw(found: dict[str, Any], file: Path) -> None:
     batches = sorted({point["batch"] for point in found["points"]})
     names = list(dict.fromkeys(name for point in found["points"] for name in point["times"]))
     figure, panels = plt.subplots(
-        1, len(batches), figsize=(3 * len(batches), 3.6), sharey=True, squeeze=False, layout="constrained"
+        1, len(batches), figsize=(3 * len(batches), 4), sharey=True, squeeze=False, layout="constrained"
     )
     for panel, batch in zip(panels[0], batches, strict=True):
         line = sorted((p for p in found["points"] if p["batch"] == batch), key=lambda point: point["width"])
@@ -83,7 +83,7 @@ def draw(found: dict[str, Any], file: Path) -> None:
         panel.minorticks_off()
         panel.grid(True, which="major", color="0.85")
     panels[0][0].set_ylabel("one step, us")
-    panels[0][0].legend(fontsize="small")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
     figure.suptitle("784-width-10, ReLU, softmax: forward, backward, update. Grey: a crossover lies between.")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120)

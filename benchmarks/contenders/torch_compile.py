@@ -19,6 +19,7 @@ class Contender(pytorch.Contender):
 
     def __init__(self, job: Job, what: Material, form: str) -> None:
         super().__init__(job, what, f"SGD(fused=True), {form}")
+        torch._dynamo.reset()  # what was compiled for an earlier job counts towards a limit of recompilations
         self.compiled = torch.compile(super().cost, dynamic=False)
         self.train(1)
         self.reset()
