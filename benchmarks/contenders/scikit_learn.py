@@ -23,7 +23,7 @@ class Contender:
             activation="relu",
             solver="sgd",
             alpha=0.0,
-            batch_size=job.batch,  # pyright: ignore[reportArgumentType] (its stub knows "auto" alone)
+            batch_size=job.batch,  # pyright: ignore[reportArgumentType] (by its types only "auto")
             learning_rate_init=job.lr,
             momentum=0.0,
             nesterovs_momentum=False,
