@@ -60,7 +60,7 @@ def save(what: Material, folder: Path) -> None:
     """Into a folder of its own; `load` reads it."""
     np.save(folder / "x.npy", what.x)
     np.save(folder / "labels.npy", what.labels)
-    np.savez(folder / "params.npz", *what.params, allow_pickle=False)
+    np.savez(folder / "params.npz", *what.params)
 
 
 def load(folder: Path) -> Material:
