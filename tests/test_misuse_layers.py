@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from misuse_helpers import Case, T, X, assert_helpful, learn, net
+from planted_bugs.custom import Gain
 
 from tinynn import (
     Affine,
@@ -22,21 +23,6 @@ from tinynn import (
     StateError,
 )
 from tinynn.init import ones
-
-
-class Gain(Layer):
-    """y = g x, one gain for each feature: right as it stands, and wrong in one way in each test."""
-
-    def build(self, shape: Any) -> Any:
-        self.param("g", shape, ones)
-        return shape
-
-    def forward(self, x: Any) -> Any:
-        return x * self.g, x
-
-    def backward(self, dy: Any, x: Any) -> Any:
-        self.dg[...] = (dy * x).sum(axis=0)
-        return dy * self.g
 
 
 def wrong(**methods: Callable[..., Any]) -> Callable[[], Any]:

@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from planted_bugs.custom import Gain
 
 import tinynn
 from tinynn import (
@@ -36,7 +37,6 @@ from tinynn import (
     Tanh,
     fit,
 )
-from tinynn.init import ones
 from tinynn.training.batches import Batches
 from tinynn.training.step import Step
 
@@ -44,21 +44,6 @@ RNG = np.random.default_rng(7)
 IMAGES = RNG.integers(0, 256, (45, 1, 8, 8)).astype(np.uint8)
 ROWS = RNG.standard_normal((45, 12)).astype(np.float32)
 LABELS = RNG.integers(0, 4, 45)
-
-
-class Gain(Layer):
-    """y = g * x, one learned gain per feature; allocates as it likes."""
-
-    def build(self, shape: Any) -> Any:
-        self.param("g", shape, ones)
-        return shape
-
-    def forward(self, x: Any) -> Any:
-        return x * self.g, x
-
-    def backward(self, dy: Any, x: Any) -> Any:
-        self.dg[...] = (dy * x).sum(axis=0)
-        return dy * self.g
 
 
 class Moody(Layer):
