@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinynn import Affine, Layer, QuadraticCost, ReLU, Rescale, Sequential, Sigmoid, SoftmaxCrossEntropy, StateError
+from tinynn import (
+    Affine,
+    Graph,
+    Layer,
+    QuadraticCost,
+    ReLU,
+    Rescale,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    StateError,
+)
 from tinynn.network import Cache, Evaluation
 
 RNG = np.random.default_rng(0)
@@ -114,6 +125,16 @@ def test_what_predict_returns_is_the_callers_own(batch_size: int) -> None:
     np.testing.assert_array_equal(first, kept)
     first[...] = 0  # and writing into it changes nothing
     np.testing.assert_array_equal(net.predict(X, batch_size=batch_size), kept)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_loss_that_forward_returns_is_the_callers_own(dtype: str) -> None:
+    chain = Sequential(Affine(3), SoftmaxCrossEntropy()).build((6,), dtype=dtype)
+    graph = Graph(y=(Affine(3), "x"), a=(QuadraticCost(), "y", "t"), b=(SoftmaxCrossEntropy(), "y", "t"))
+    graph.build((6,), dtype=dtype)
+    kept = [(chain.forward(x, t)[0], *graph.forward(x, t)[0]) for x, t in ((X[:5], T[:5]), (X[5:9], T[5:9]))]
+    assert all(type(loss) is np.dtype(dtype).type for losses in kept for loss in losses)
+    assert len(np.unique(kept)) == 6
 
 
 class Same(Layer):

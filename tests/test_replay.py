@@ -23,6 +23,7 @@ from tinynn import (
     Identity,
     Layer,
     LayerNorm,
+    Loss,
     MaxPool2D,
     MeanSquaredError,
     QuadraticCost,
@@ -73,6 +74,17 @@ class LooksBack(Layer):
         return dy
 
 
+class OwnLoss(Loss):
+    """A loss that a user might write: it returns a number."""
+
+    def forward(self, scores: Any, targets: Any) -> Any:
+        d = scores - np.eye(scores.shape[1], dtype=scores.dtype)[targets]
+        return (d * d).mean(), d
+
+    def backward(self, dL: Any, d: Any) -> Any:
+        return (2 * dL / d.size) * d, None
+
+
 NETWORKS: dict[str, tuple[Callable[[], Sequential], Any]] = {
     "sigmoid, quadratic": (lambda: Sequential(Affine(9), Sigmoid(), Affine(4), Sigmoid(), QuadraticCost()), ROWS),
     "relu, softmax": (lambda: Sequential(Affine(9), ReLU(), Affine(4), SoftmaxCrossEntropy()), ROWS),
@@ -109,6 +121,7 @@ NETWORKS: dict[str, tuple[Callable[[], Sequential], Any]] = {
         lambda: Sequential(Affine(9), LooksBack(), ReLU(), Affine(4), SoftmaxCrossEntropy()),
         ROWS,
     ),
+    "a loss of one's own": (lambda: Sequential(Affine(4), OwnLoss()), ROWS),
     "loss alone": (lambda: Sequential(Gain(), SoftmaxCrossEntropy(label_smoothing=0.1)), ROWS),
 }
 
@@ -165,8 +178,7 @@ def replay_of(net: Sequential, x: Any, batch_size: int = 10) -> Any:
 
 def whole(replay: Any) -> list[str]:
     """The layers that a replay calls as they are."""
-    owners = [getattr(call, "__self__", None) for call in replay.calls]
-    return [type(one.layer).__name__ for one in owners if one is not None and hasattr(one, "layer")]
+    return [type(call.__self__.layer).__name__ for call in replay.calls if hasattr(call, "__self__")]
 
 
 def test_only_what_must_be_is_called_as_it_is() -> None:
@@ -176,6 +188,35 @@ def test_only_what_must_be_is_called_as_it_is() -> None:
     assert whole(replay_of(NETWORKS["a layer of one's own"][0](), ROWS)) == ["Gain", "Gain"]
     nets = NETWORKS["convolution, then Affine"][0](), IMAGES
     assert "Affine" in whole(replay_of(*nets)), "x.reshape copies what a convolution gives: a copy nobody recorded"
+
+
+def names(replay: Any) -> list[str]:
+    """The functions that a replay calls."""
+    return [call.func.__name__ for call in replay.calls]
+
+
+def test_a_verb_that_is_whole_is_one_call_with_its_arguments_in_their_order() -> None:
+    net = Sequential(Affine(9), ReLU(), Affine(4), SoftmaxCrossEntropy())
+    replay = replay_of(net, ROWS)
+    forward, backward = (call for call in replay.calls if "cross_entropy" in call.func.__name__)
+    assert forward.func == net.ops.softmax_cross_entropy and forward.func.__self__ is net.ops
+    scores, labels, p, out = forward.args
+    assert not forward.keywords and not backward.keywords
+    assert (scores.shape, labels.shape, p.shape, out.shape) == ((10, 4), (10,), (10, 4), ())
+    assert backward.args[0] is p and backward.args[1] is labels and backward.args[2] == 0.1
+    assert names(replay_of(Sequential(Affine(4), QuadraticCost()), ROWS))[2:7] == [
+        "take",
+        "subtract",
+        "dot",
+        "divide",
+        "multiply",
+    ]
+
+
+def test_a_loss_that_is_not_plain_is_called_as_it_is() -> None:
+    for loss in (SoftmaxCrossEntropy(label_smoothing=0.1), SoftmaxCrossEntropy(ignore=-1), OwnLoss()):
+        replay = replay_of(Sequential(Affine(4), loss), ROWS)
+        assert replay.calls[2].__self__.layer is loss
 
 
 def test_a_subclass_says_for_itself_whether_it_is_straight() -> None:
@@ -282,7 +323,8 @@ def test_a_cache_from_before_is_stale_after_a_replay() -> None:
 
 def test_every_straight_layer_is_in_a_network_above() -> None:
     straight = {value for value in vars(tinynn).values() if isinstance(value, type) and vars(value).get("straight")}
-    assert straight == {Affine, Flatten, Identity, ReLU, Rescale, Reshape, Sigmoid, Tanh}
+    losses = {QuadraticCost, SoftmaxCrossEntropy}
+    assert straight == {Affine, Flatten, Identity, ReLU, Rescale, Reshape, Sigmoid, Tanh} | losses
 
 
 # --- inference

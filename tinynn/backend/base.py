@@ -39,6 +39,10 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, 
     def take(self, x: Array, rows: Array, out: Array) -> Array:
         """out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
 
+    @straight
+    def check_labels(self, labels: Array, classes: int) -> None:
+        """Errors: IndexError for a label outside 0..classes-1, where one can look without waiting for the device."""
+
     # --- matrix products
 
     @straight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tinynn.backend.verbs import Array, Verbs
+from tinynn.backend.verbs import Array, Verbs, whole
 
 __all__ = ["NormalVerbs"]
 
@@ -51,6 +51,7 @@ FAR = 40.0  # Phi(-40) is 0 in float64
 class NormalVerbs(Verbs):
     """Element by element; all arrays of a call have one shape."""
 
+    @whole
     def normal_cdf(self, x: Array, out: Array) -> Array:
         """out = Phi(x), the share of a normal distribution that lies below x, right to a few ulp in both tails."""
         xp = self.xp
@@ -68,6 +69,7 @@ class NormalVerbs(Verbs):
         out[...] = xp.where(x > 0, 1 - tail, tail)
         return out
 
+    @whole
     def normal_pdf(self, x: Array, out: Array) -> Array:
         """out = phi(x) = exp(-x^2 / 2) / sqrt(2 pi), the slope of Phi; right to a few ulp of its largest value."""
         xp = self.xp

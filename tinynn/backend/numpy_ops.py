@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend.base import Ops
-from tinynn.backend.verbs import straight
+from tinynn.backend.verbs import straight, whole
 
 __all__ = ["NumpyOps"]
 
@@ -36,9 +36,15 @@ class NumpyOps(Ops):
         start = -room.ctypes.data % CACHE_LINE
         return room[start : start + size * np.dtype(dtype).itemsize].view(dtype)
 
+    @whole
     def take(self, x: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
         # With mode="raise" NumPy gathers into a buffer of its own first; the caller has checked the rows.
         return x.take(rows, axis=0, out=out, mode="clip")
+
+    @straight
+    def check_labels(self, labels: np.ndarray, classes: int) -> None:
+        if labels.astype(np.uint64).max() >= classes:  # a negative one is then larger than any
+            raise IndexError(f"a label outside 0 to {classes - 1}")
 
     @straight
     def relu(self, x: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinynn.backend.verbs import Array, Verbs
+from tinynn.backend.verbs import Array, Verbs, whole
 
 __all__ = ["RandomVerbs"]
 
@@ -12,6 +12,7 @@ GOLDEN = 0x9E3779B9  # 2^32 divided by the golden ratio: neighbouring counts com
 class RandomVerbs(Verbs):
     """A number is a hash of (key, step, place), as in the counter-based generators of Salmon and others, 2011."""
 
+    @whole
     def uniform(self, stream: Array, out: Array, bits: Array) -> Array:
         """out = numbers in [0, 1), multiples of 2^-24, a function of the stream and of the place in `out` alone.
 

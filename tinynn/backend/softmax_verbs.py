@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynn.backend.verbs import Array, Verbs
+from tinynn.backend.verbs import Array, Verbs, whole
 
 __all__ = ["SoftmaxVerbs"]
 
@@ -12,6 +12,7 @@ __all__ = ["SoftmaxVerbs"]
 class SoftmaxVerbs(Verbs):
     """Along the last axis; shapes: x, out (N, ..., C); scores, p (N, C)."""
 
+    @whole
     def softmax(self, x: Array, out: Array, work: Array) -> Array:
         """out = exp(x) / sum(exp(x)), right to a few ulp. `work` is float64 and overwritten."""
         xp = self.xp
@@ -22,6 +23,7 @@ class SoftmaxVerbs(Verbs):
         out[...] = xp.divide(work, self.row_sums(work), out=work)
         return out
 
+    @whole
     def softmax_backward(self, dy: Array, y: Array, out: Array) -> Array:
         """out = y * (dy - sum(dy * y))."""
         xp = self.xp
@@ -29,6 +31,7 @@ class SoftmaxVerbs(Verbs):
         xp.subtract(dy, out.sum(axis=-1, keepdims=True), out=out)
         return xp.multiply(out, y, out=out)
 
+    @whole
     def log_softmax(self, x: Array, out: Array, work: Array) -> Array:
         """out = x - log(sum(exp(x))), right to a few ulp. `work` is float64 and overwritten."""
         xp = self.xp
@@ -39,6 +42,7 @@ class SoftmaxVerbs(Verbs):
         xp.put_along_axis(terms, top, 0, axis=-1)
         return xp.subtract(work, xp.log1p(terms.sum(axis=-1, keepdims=True)), out=out, casting="same_kind")
 
+    @whole
     def log_softmax_backward(self, dy: Array, y: Array, out: Array) -> Array:
         """out = dy - exp(y) * sum(dy)."""
         xp = self.xp
@@ -46,10 +50,11 @@ class SoftmaxVerbs(Verbs):
         xp.multiply(out, dy.sum(axis=-1, keepdims=True), out=out)
         return xp.subtract(dy, out, out=out)
 
-    def softmax_cross_entropy(self, scores: Array, targets: Array, p: Array) -> Array:
-        """The mean over the rows of -sum(t * log(softmax(scores))), a float64 scalar; p becomes the softmax.
+    @whole
+    def softmax_cross_entropy(self, scores: Array, targets: Array, p: Array, out: Array) -> Array:
+        """out = the mean over the rows of -sum(t * log(softmax(scores))); p becomes the softmax.
 
-        Targets are labels (N,), integers, or probability rows (N, C); p is float64 and contiguous.
+        Targets are labels (N,), integers, or probability rows (N, C); p is float64 and contiguous; out has no axes.
         Errors: IndexError for a label outside 0..C-1 where the device notices it.
         """
         xp, (n, classes) = self.xp, scores.shape
@@ -69,8 +74,10 @@ class SoftmaxVerbs(Verbs):
         rest = self.row_sums(p)[:, 0]
         flat[top] = 1
         xp.divide(p, (1 + rest)[:, None], out=p)
-        return (weight * xp.log1p(rest) - score).sum() / n
+        out[...] = (weight * xp.log1p(rest) - score).sum() / n
+        return out
 
+    @whole
     def softmax_cross_entropy_backward(self, p: Array, targets: Array, scale: Any, out: Array) -> Array:
         """out = scale * (p * sum(t) - t): the gradient of the above for scale = dy / N. `p` is left as it was.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Array", "Verbs", "straight"]
+__all__ = ["Array", "Verbs", "straight", "view", "whole"]
 
 Array = Any
 """An array of the backend's own type: `numpy.ndarray` on the CPU."""
@@ -17,6 +17,21 @@ def straight(verb: Callable[..., Any]) -> Callable[..., Any]:
     Such a verb can be recorded by its calls, and replayed without its Python.
     """
     verb.straight = True  # type: ignore[attr-defined]
+    return verb
+
+
+def whole(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a verb that depends on nothing but its arguments, and writes all its results into arrays among them.
+
+    Such a verb can be recorded as one call, whatever it does within.
+    """
+    verb.whole = True  # type: ignore[attr-defined]
+    return verb
+
+
+def view(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a verb that only shows an array in another way: there is nothing to record."""
+    verb.view = True  # type: ignore[attr-defined]
     return verb
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinynn.backend.verbs import Array, Verbs
+from tinynn.backend.verbs import Array, Verbs, straight, view, whole
 
 __all__ = ["WindowVerbs"]
 
@@ -17,6 +17,7 @@ class WindowVerbs(Verbs):
     Taps are the places of a window: (rows, columns) are what one of them sees, at all outputs together.
     """
 
+    @whole
     def unfold(self, x: Array, taps: Sequence[slice], out: Array) -> Array:
         """out[h, c, j, q, n] = x[h, c, taps[j], n][q]: next to each column, the others that a window sees with it.
 
@@ -26,6 +27,7 @@ class WindowVerbs(Verbs):
             out[:, :, j] = x[:, :, columns]
         return out
 
+    @whole
     def fold(self, dy: Array, taps: Sequence[slice], out: Array) -> Array:
         """out[h, c, taps[j], n] = the sum over j of dy[h, c, j, :, n], 0 where no tap is: the transpose of unfold."""
         out[...] = 0
@@ -34,6 +36,7 @@ class WindowVerbs(Verbs):
             self.xp.add(seen, dy[:, :, j], out=seen)
         return out
 
+    @view
     def stacked_rows(self, x: Array, outputs: int, size: int, stride: int, dilation: int) -> Array:
         """A view: y[p, i] = x[stride p + dilation i], for p < outputs and i < size. Not to be written to."""
         step, *others = x.strides
@@ -41,10 +44,12 @@ class WindowVerbs(Verbs):
             x, (outputs, size, *x.shape[1:]), (stride * step, dilation * step, *others)
         )
 
+    @straight
     def matmul_stack(self, a: Array, b: Array, out: Array) -> Array:
         """out[i] = a[i] @ b[i] for each matrix of the stack, in which axes that are missing or 1 are repeated."""
         return self.xp.matmul(a, b, out=out)
 
+    @whole
     def max_window(self, x: Array, taps: Taps, out: Array) -> Array:
         """out = the largest of x[rows, :, columns] over the taps, NaN where one is NaN. Shapes: out (P, C, Q, N)."""
         first, *others = taps
@@ -53,6 +58,7 @@ class WindowVerbs(Verbs):
             self.xp.maximum(out, x[rows, :, columns], out=out)
         return out
 
+    @whole
     def max_window_backward(
         self, dy: Array, y: Array, x: Array, taps: Taps, out: Array, hits: Array, work: Array
     ) -> Array:
@@ -78,6 +84,7 @@ class WindowVerbs(Verbs):
                 xp.add(seen, work, out=seen)
         return out
 
+    @whole
     def sum_window(self, x: Array, taps: Taps, out: Array) -> Array:
         """out = the sum of x[rows, :, columns] over the taps. Shapes: out (P, C, Q, N)."""
         out[...] = 0
@@ -85,6 +92,7 @@ class WindowVerbs(Verbs):
             self.xp.add(out, x[rows, :, columns], out=out)
         return out
 
+    @whole
     def sum_window_backward(self, dy: Array, taps: Taps, out: Array) -> Array:
         """out[rows, :, columns] = the sum of dy over the windows that reach there. Shapes: dy (P, C, Q, N)."""
         out[...] = 0

@@ -25,6 +25,8 @@ class QuadraticCost(Loss):
     Source:   Nielsen, "Neural Networks and Deep Learning", equation (6).
     """
 
+    straight = True
+
     def __init__(self, off: float = 0.0, on: float = 1.0) -> None:
         self.off = finite_number(off, "`off`", where="QuadraticCost", fix="QuadraticCost(off=0.01, on=0.99)")
         self.on = finite_number(on, "`on`", where="QuadraticCost", fix="QuadraticCost(off=0.01, on=0.99)")
@@ -33,27 +35,31 @@ class QuadraticCost(Loss):
         self._rows: Array | None = None  # C x C numbers, made when the first labels come: rows do without
         return super().build(scores, targets, weights)
 
-    def rows_of(self, labels: Array, classes: int) -> Array:
+    def rows_of(self, labels: Array, shape: Shape) -> Array:
         """The target rows that the labels stand for; IndexError for a label out of range, where the device notices."""
-        xp, rows = self.xp, self._rows
+        xp, rows, classes = self.xp, self._rows, shape[1]
         if rows is None:
             rows = self._rows = xp.where(xp.eye(classes, dtype=bool), self.on, self.off).astype(self.dtype)
-        return rows.take(labels.astype(xp.uint32), axis=0)  # uint32, lest a negative label count from the end
+        self.ops.check_labels(labels, classes)
+        return self.ops.take(rows, labels, out=self.empty("targets", shape))
 
     def forward(self, scores: Array, targets: Array, weights: Array | None = None) -> tuple[Array, Any]:
         if self.has_labels(scores, targets):
             try:
-                targets = self.rows_of(targets, scores.shape[1])
+                targets = self.rows_of(targets, scores.shape)
             except IndexError:
                 self.check_targets(self.ops.to_host(targets), scores.shape[1:])
                 raise
-        diff = self.xp.subtract(scores, targets, out=self.empty("diff", scores.shape))
+        xp, L = self.xp, self.empty("L", ())
+        diff = xp.subtract(scores, targets, out=self.empty("diff", scores.shape))
         if weights is None:
             flat = diff.reshape(-1)
-            return self.xp.dot(flat, flat) / self.dtype.type(2 * len(scores)), (diff, 1 / len(scores))
+            xp.dot(flat, flat, out=L)
+            return xp.divide(L, 2 * len(scores), out=L), (diff, 1 / len(scores))
         share = self.share(len(scores), weights)
-        squares = self.xp.multiply(diff, diff, out=self.empty("squares", diff.shape)).reshape(len(diff), -1)
-        return (squares.sum(axis=1) * share).sum() / 2, (diff, share.reshape(-1, *(1,) * (diff.ndim - 1)))
+        squares = xp.multiply(diff, diff, out=self.empty("squares", diff.shape)).reshape(len(diff), -1)
+        xp.divide((squares.sum(axis=1) * share).sum(), 2, out=L)
+        return L, (diff, share.reshape(-1, *(1,) * (diff.ndim - 1)))
 
     def backward(self, dL: Any, cache: Any) -> tuple[Array, None]:
         diff, share = cache

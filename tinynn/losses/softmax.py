@@ -33,6 +33,8 @@ class SoftmaxCrossEntropy(Loss):
               Szegedy and others, "Rethinking the Inception Architecture for Computer Vision", 2016.
     """
 
+    straight = True
+
     def __init__(self, class_weights: Any = None, label_smoothing: float = 0.0, ignore: int | None = None) -> None:
         fix = "SoftmaxCrossEntropy(class_weights=[1.0, 2.0], label_smoothing=0.1, ignore=-1)"
         where = "SoftmaxCrossEntropy"
@@ -73,11 +75,11 @@ class SoftmaxCrossEntropy(Loss):
         p = self.empty("p", scores.shape, self.xp.float64)
         try:
             rows = targets if self.plain and weights is None else self.weighted_rows(targets, weights, scores.shape)
-            loss = self.ops.softmax_cross_entropy(scores, rows, p)
+            L = self.ops.softmax_cross_entropy(scores, rows, p, out=self.empty("L", ()))
         except IndexError:
             self.check_targets(self.ops.to_host(targets), scores.shape[1:])
             raise
-        return loss.astype(self.dtype), (p, rows)
+        return L, (p, rows)
 
     def weighted_rows(self, targets: Array, weights: Array | None, shape: tuple[int, ...]) -> Array:
         """Rows whose plain loss, divided by N, is what the settings and weights ask for: all of them in one factor."""

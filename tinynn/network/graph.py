@@ -106,7 +106,9 @@ class Graph(Network):
             args = [values[read] for read in node.reads]
             try:
                 y, cache = node.layer.forward(*args)
-                if shape is not None and y.shape[1:] != shape:
+                if node.is_loss:
+                    y = +y  # a number of the caller's own: the loss's array is borrowed
+                elif shape is not None and y.shape[1:] != shape:
                     check_promise(node.layer, y, len(xs[0]), "forward")
             except Exception as error:
                 reraise(error, node.layer, "forward", args[0])

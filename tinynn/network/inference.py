@@ -70,7 +70,7 @@ class Inference:
     def __init__(self, net: Any, x: Any) -> None:
         self.x = x.copy()
         storage = net.storage
-        recorder = Recorder(net.ops, [self.x, storage.params, storage.state], numbers=False)
+        recorder = Recorder(net.ops, [self.x, storage.params, storage.state], settings=False)
         y = self.x
         for layer in net.chain if net.final_loss is None else (*net.chain, net.final_loss):
             y = Pass(layer, y, recorder, inference=True).y

@@ -8,6 +8,7 @@ such calls, without the layers' Python. It is what a CUDA graph is to the kernel
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -16,8 +17,9 @@ import numpy as np
 
 __all__ = ["Recorder", "Unrecordable", "owner"]
 
-FUNCTIONS = ("copyto", "dot", "matmul")
-"""What may be recorded beside ufuncs: functions that do nothing but write arrays, the same way each time."""
+FUNCTIONS = {"copyto": 2, "dot": 2, "clip": 3}
+"""What may be recorded beside ufuncs: functions that do nothing but write an array, the same way each time. The number
+is that of the arguments before `out`, or in front of the options."""
 
 KEYWORD_OUT = (np.maximum, np.minimum)
 """Ufuncs that are about to lose `out` as a third argument; for the others it saves a third of the call."""
@@ -35,11 +37,11 @@ class Recorder:
 
     `xp` and `ops` stand in for those of a layer: they do what is asked of them and keep it in `calls`. An array that
     is in no known place raises Unrecordable: it was computed behind the recorder's back. So do Python's numbers, unless
-    `numbers` says that they stay what they are: a layer's setting may be changed between two calls.
+    `settings` says that they stay what they are: a layer's setting may be changed between two calls.
     """
 
-    def __init__(self, ops: Any, known: Iterable[np.ndarray], numbers: bool = True) -> None:
-        self.numbers = numbers
+    def __init__(self, ops: Any, known: Iterable[np.ndarray], settings: bool = True) -> None:
+        self.settings = settings
         self.calls: list[Callable[[], Any]] = []
         self._known: dict[int, np.ndarray] = {}
         for array in known:
@@ -49,8 +51,10 @@ class Recorder:
         self.ops.xp = self.xp
         for name in dir(type(ops)):
             verb = getattr(type(ops), name)
-            if not name.startswith("_") and callable(verb) and not getattr(verb, "straight", False):
-                setattr(self.ops, name, refuse(name))
+            if name.startswith("_") or not callable(verb) or hasattr(verb, "straight") or hasattr(verb, "view"):
+                continue
+            itself = getattr(ops, name)
+            setattr(self.ops, name, partial(self.whole, itself) if hasattr(verb, "whole") else refuse(name))
         self._constants = ops._scalars
 
     def know(self, array: np.ndarray) -> None:
@@ -63,7 +67,9 @@ class Recorder:
             return id(owner(value)) in self._known or any(value is constant for constant in self._constants.values())
         if isinstance(value, tuple | list):
             return all(map(self.knows, value))
-        return value is None or isinstance(value, str | np.dtype | type) or (self.numbers and type(value) in NUMBERS)
+        # A slice says where in an array; it comes from shapes alone.
+        settled = isinstance(value, str | slice | np.dtype | type)
+        return value is None or settled or (self.settings and type(value) in NUMBERS)
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Makes the call and keeps it; where it returns a new array, every later call will write into that one."""
@@ -73,10 +79,13 @@ class Recorder:
         if function is np.copyto:
             self.calls.append(partial(function, *args, **kwargs))
             return None
+        if isinstance(out := kwargs.get("out"), np.ndarray):
+            result = out  # np.dot returns a number instead, where `out` is an array without axes
         if not isinstance(result, np.ndarray):
             raise Unrecordable(f"{function.__name__} returns a number")
         self.know(result)
-        positional = [*args[: function.nin], result] if isinstance(function, np.ufunc) else [*args[:2], result]
+        inputs = function.nin if isinstance(function, np.ufunc) else FUNCTIONS[function.__name__]
+        positional = [*args[:inputs], result]
         rest = {name: value for name, value in kwargs.items() if name != "out"}
         if function in KEYWORD_OUT:
             self.calls.append(partial(function, *positional[:-1], out=result, **rest))
@@ -84,13 +93,21 @@ class Recorder:
             self.calls.append(partial(function, *positional, **rest))
         return result
 
-    def sum(self, x: np.ndarray, axis: Any = None, *, out: np.ndarray) -> np.ndarray:
+    def sum(self, x: np.ndarray, axis: Any = None, dtype: Any = None, *, out: np.ndarray) -> np.ndarray:
         """np.sum, by the reduction that it comes to."""
         if not self.knows((x, out)):
             raise Unrecordable("sum of an array from elsewhere")
         reduce: Any = np.add.reduce
-        self.calls.append(partial(reduce, x, axis, None, out))
-        return reduce(x, axis, None, out)
+        self.calls.append(partial(reduce, x, axis, dtype, out))
+        return reduce(x, axis, dtype, out)
+
+    def whole(self, verb: Any, *args: Any, **kwargs: Any) -> Any:
+        """Calls the verb and keeps that as one call, its arguments in the order in which the verb names them."""
+        given = inspect.signature(verb).bind(*args, **kwargs).args
+        if not self.knows(given):
+            raise Unrecordable(f"{verb.__name__} of an array from elsewhere")
+        self.calls.append(partial(verb, *given))
+        return verb(*given)
 
 
 class Functions:
@@ -121,6 +138,9 @@ def refuse(name: str) -> Callable[..., Any]:
 
 def owner(array: np.ndarray) -> np.ndarray:
     """The array that owns the memory of a view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
+    base: Any = array
+    while base is not None:
+        if isinstance(base, np.ndarray):
+            array = base
+        base = getattr(base, "base", None)  # as_strided puts an object of its own between a view and its array
     return array

@@ -28,8 +28,6 @@ class Pass:
         self.twin: Any = None
         start = len(recorder.calls)
         try:
-            if not type(layer).__dict__.get("straight", False):  # of the class itself: a subclass may do more
-                raise Unrecordable(repr(layer))
             self.twin = stand_in(layer, recorder)
             self.y, self.cache = (self.twin.predict(x), None) if inference else self.twin.forward(x)
             if not recorder.knows((self.y, self.cache)):
@@ -73,11 +71,14 @@ class Pass:
 
 def stand_in(layer: Layer, recorder: Recorder) -> Any:
     """The layer with the recorder's `xp` and `ops`: another object, since others may be calling the layer itself."""
+    if not type(layer).__dict__.get("straight", False):  # of the class itself: a subclass may do more
+        raise Unrecordable(repr(layer))
     twin = object.__new__(type(layer))
     twin.__dict__.update(layer.__dict__, xp=recorder.xp, ops=recorder.ops)
-    for held in layer._scratch.__dict__.values():
-        if isinstance(held, np.ndarray):
-            recorder.know(held)
+    kept = (*layer._scratch.__dict__.values(), *(layer.__dict__.values() if recorder.settings else ()))
+    for array in kept:
+        if isinstance(array, np.ndarray):
+            recorder.know(array)
     return twin
 
 

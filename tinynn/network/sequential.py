@@ -96,6 +96,7 @@ class Sequential(Network):
             if self.final_loss is None:
                 return y, caches, (y,)
             loss, cache = self.final_loss.forward(y, *targets)
+            loss = +loss  # a number of the caller's own: the loss's array is borrowed
         except Exception as error:
             explain_forward(error, self.layers, len(caches), x, y, "forward")
         caches.append(cache)

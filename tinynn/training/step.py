@@ -9,14 +9,14 @@ import numpy as np
 from tinynn.layer import Layer
 from tinynn.network import Network
 from tinynn.network.inputs import receive
-from tinynn.network.recorder import Recorder
-from tinynn.network.replay import Pass, deliver, settle
+from tinynn.network.recorder import Recorder, Unrecordable
+from tinynn.network.replay import Pass, deliver, settle, stand_in
 
 __all__ = ["Step"]
 
 
 class Step:
-    """`step(batch)` writes the gradients; returns the loss, and what the loss was given: scores and targets.
+    """`step(batch)` writes the gradients; returns the loss, and what the loss was given: scores and targets; borrowed.
 
     A batch that comes a second time, the same tuple of the same arrays with other numbers in them, is recorded; from
     the third time on it is replayed. `capture=False`: always by the layers' own code.
@@ -80,16 +80,28 @@ class Replay:
 
 
 class LossPass:
-    """The loss at the end, called as it is; its gradient lies where it lay."""
+    """Both passes of the loss at the end; `loss` and its gradient `dx` lie where they lay when they were recorded."""
 
     def __init__(self, layer: Layer, xs: tuple[Any, ...], recorder: Recorder) -> None:
         self.layer, self.xs = layer, xs
-        self.dx: Any = None
-        dx = self.run()
-        self.dx = settle(dx, layer, recorder)
-        recorder.calls.append(lambda: deliver(self.run(), self.dx))
+        start = len(recorder.calls)
+        try:
+            self.loss, self.dx = self.run(stand_in(layer, recorder))
+            if not recorder.knows((self.loss, self.dx)):
+                raise Unrecordable(repr(layer))
+        except Unrecordable:
+            del recorder.calls[start:]
+            self.loss, dx = self.run(layer)
+            self.dx = settle(dx, layer, recorder)
+            recorder.calls.append(self.forward_and_backward)
 
-    def run(self) -> Any:
-        self.loss, cache = self.layer.forward(*self.xs)
-        dx, *_ = self.layer.backward(1.0, cache)
-        return dx
+    def run(self, layer: Any) -> tuple[Any, Any]:
+        """The loss, and its gradient with respect to the scores."""
+        loss, cache = layer.forward(*self.xs)
+        dx, *_ = layer.backward(1.0, cache)
+        return loss, dx
+
+    def forward_and_backward(self) -> None:
+        """The loss's own passes."""
+        self.loss, dx = self.run(self.layer)
+        deliver(dx, self.dx)
