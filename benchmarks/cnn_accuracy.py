@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import tinynn
-from benchmarks.machine import describe, load_average
+from benchmarks.machine import describe, in_words, load_average, restart_unforced
 from benchmarks.mnist_accuracy import QUICK, run
 
 __all__ = ["main", "markdown"]
@@ -33,7 +33,7 @@ SECONDS = 600.0  # no run may take longer
 
 def markdown(result: dict[str, Any]) -> str:
     """The result as a page."""
-    machine = result["machine"]
+    about = result["machine"]
     lines = [
         "# How well the convolutional network reads",
         "",
@@ -43,9 +43,8 @@ def markdown(result: dict[str, Any]) -> str:
         "`examples/mnist_cnn.py` on the 10,000 test images of MNIST, after the last epoch. Seconds: a whole run from "
         f"reading the files to the pictures, {THREADS} BLAS threads, one run at a time.",
         "",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
-        f"NumPy {result['numpy']}, tinynn {result['tinynn']}; load average {machine['load_before']} before; "
-        f"{result['date']}.",
+        f"{in_words(about)}, NumPy {result['numpy']}, tinynn {result['tinynn']}; load average "
+        f"{about['load_before']} before; {result['date']}.",
         "",
         "| seed | epochs | test accuracy, % | misread | seconds |",
         "|---:|---:|---:|---:|---:|",
@@ -109,4 +108,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    restart_unforced()
     sys.exit(main())

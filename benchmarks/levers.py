@@ -160,8 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = table(measure(x, train.labels[:rows], 2 if args.quick else args.rounds))
     print(text)
     if not args.quick:
-        about = machine.describe()
-        where = f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}"
+        where = machine.in_words(machine.describe())
         load = f"load average {before} before, {machine.load_average()} after"
         text = f"""# What each lever of speed gives
 
@@ -176,4 +175,5 @@ Written by `python -m benchmarks.levers`; do not edit. Microseconds a step of Ni
 
 
 if __name__ == "__main__":
+    machine.restart_unforced()
     main()

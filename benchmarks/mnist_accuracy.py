@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import tinynn
-from benchmarks.machine import describe, load_average
+from benchmarks.machine import describe, in_words, load_average, restart_unforced, unforced
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "mnist.py"
 QUICK = ("--limit", "1000", "--epochs", "2")
@@ -78,7 +78,7 @@ def run(arguments: Sequence[str], seed: int, example: Path = EXAMPLE, threads: i
         ]
         done = subprocess.run(
             command,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads)},
+            env={**unforced(os.environ), "OPENBLAS_NUM_THREADS": str(threads)},
             capture_output=True,
             text=True,
             check=False,
@@ -111,7 +111,7 @@ def summarise(case: Case, runs: list[dict[str, Any]], judged: bool) -> dict[str,
 
 def markdown(result: dict[str, Any]) -> str:
     """The result as a page."""
-    machine = result["machine"]
+    about = result["machine"]
     lines = [
         "# How well the MNIST example reads",
         "",
@@ -147,9 +147,8 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"- {case['arguments'] or '(no options)'}: {', '.join(each)}")
     lines += [
         "",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
-        f"NumPy {result['numpy']}, tinynn {result['tinynn']}; load average {machine['load_before']} before, "
-        f"{machine['load_after']} after; {result['date']}.",
+        f"{in_words(about)}, NumPy {result['numpy']}, tinynn {result['tinynn']}; load average "
+        f"{about['load_before']} before, {about['load_after']} after; {result['date']}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -206,4 +205,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    restart_unforced()
     sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.contenders import CATALOGUE, OURS
+from benchmarks.machine import in_words
 
 __all__ = ["markdown"]
 
@@ -35,9 +36,8 @@ def head(result: dict[str, Any]) -> list[str]:
         f"Written by `{result['command']}`; do not edit. `benchmarks/README.md` says what is measured and how.",
         "",
         f"{'' if result['mode'] == 'full' else '**A quick run: fewer rounds and steps, not for comparison.** '}"
-        f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; load average "
-        f"{about['load_before']} before, {about['load_after']} after; {result['date']}; "
-        f"{result['seconds'] / 60:.0f} minutes.",
+        f"{in_words(about)}; load average {about['load_before']} before, {about['load_after']} after; "
+        f"{result['date']}; {result['seconds'] / 60:.0f} minutes.",
         "",
     ]
 

@@ -117,4 +117,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    machine.restart_unforced()
     main()

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.contenders import CATALOGUE, OURS
 from benchmarks.jobs import Job
 from benchmarks.measure import Crew, Settings, measure, say
@@ -105,4 +106,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    machine.restart_unforced()
     main()

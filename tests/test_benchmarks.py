@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import contenders, footprint, measure, page, reference, run, sweep
+from benchmarks import contenders, footprint, machine, measure, page, reference, run, sweep
 from benchmarks.contenders import CATALOGUE, OURS, thread_environment
 from benchmarks.contenders.gemm_floor import sizes
 from benchmarks.jobs import BEST_PEER, JOBS, Goal, Job, from_dict
@@ -163,6 +164,41 @@ def test_a_process_without_a_number_of_threads_is_told_none(monkeypatch: pytest.
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     assert footprint.process("-c", "import os; print('OPENBLAS_NUM_THREADS' in os.environ)").strip() == "False"
     assert "OPENBLAS_NUM_THREADS" in os.environ
+
+
+@pytest.mark.parametrize("threads", [1, 2, None])
+def test_no_process_is_held_to_the_code_for_another_processor(threads: int | None) -> None:
+    assert {"OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA"} <= set(machine.FORCING)
+    assert {name: thread_environment(threads)[name] for name in machine.FORCING} == dict.fromkeys(machine.FORCING)
+
+
+def test_a_program_starts_again_without_what_forces_a_processor() -> None:
+    program = "from benchmarks import machine; machine.restart_unforced(); print('now with', machine.blas()['kernels'])"
+    command, there = [sys.executable, "-c", program], {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "1"}
+    given = [there, machine.unforced(there)]
+    found = [
+        subprocess.run(command, cwd=machine.ROOT, env=env, capture_output=True, text=True, check=True) for env in given
+    ]
+    assert found[0].stdout == found[1].stdout != ""
+    assert found[0].stderr == "started again without OPENBLAS_CORETYPE\n"
+    assert found[1].stderr == ""
+
+
+def test_the_blas_is_named_and_without_threadpoolctl_all_but_its_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.blas()["name"]
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert machine.blas()["name"]
+    assert machine.blas()["kernels"] == ""
+
+
+def test_a_machine_in_words() -> None:
+    about = {"cpu": "Some CPU", "cores": 2, "system": "Linux", "python": "3.11.0"}
+    assert machine.in_words(about) == "Some CPU, 2 cores, Linux, Python 3.11.0"
+    about["blas"] = {"name": "OpenBLAS", "version": "0.3.31", "kernels": "SkylakeX"}
+    assert machine.in_words(about).endswith("Python 3.11.0, NumPy's BLAS: OpenBLAS 0.3.31, SkylakeX kernels")
+    about["blas"] = {"name": "accelerate", "version": "", "kernels": ""}
+    assert machine.in_words(about).endswith("NumPy's BLAS: accelerate")
+    assert machine.in_words(machine.describe())
 
 
 def test_every_contender_has_its_module_and_a_reason_where_it_takes_no_part() -> None:

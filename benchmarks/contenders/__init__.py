@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.jobs import Job
+from benchmarks.machine import FORCING
 
 __all__ = ["CATALOGUE", "OURS", "Contender", "Entry", "one_hot", "thread_environment", "threads_given"]
 
@@ -159,11 +160,13 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 def thread_environment(threads: int | None) -> dict[str, str | None]:
     """Variables for a process, to be set before it starts, that hold every library to so many threads.
 
-    None as a value takes the variable away, so that the library decides, whatever the shell had set.
+    None as a value takes the variable away, so that the library decides, whatever the shell had set; so it does which
+    code suits the processor.
     """
+    variables: dict[str, str | None] = dict.fromkeys(FORCING)
     if threads is None:
-        return dict.fromkeys((*THREAD_VARIABLES, "NPROC"))
-    variables: dict[str, str | None] = dict.fromkeys(THREAD_VARIABLES, str(threads))
+        return variables | dict.fromkeys((*THREAD_VARIABLES, "NPROC"))
+    variables |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     # XLA sizes its pools on the CPU by NPROC; Eigen's own threads are switched off separately.
     variables["NPROC"] = str(threads)
     if threads == 1:
