@@ -26,7 +26,7 @@ MEMORY_LIMIT = 160.0
 
 
 def process(*arguments: str) -> str:
-    """Runs Python without a word about threads in its environment; what it prints."""
+    """Runs Python without a word about threads or processors in its environment; what it prints."""
     environment = {**os.environ, **thread_environment(None)}
     set_ones = {key: value for key, value in environment.items() if value is not None}
     command = [sys.executable, *arguments]

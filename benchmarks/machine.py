@@ -81,11 +81,11 @@ def blas() -> dict[str, str]:
         loaded = [library for library in threadpool_info() if library["user_api"] == "blas"]
     if loaded:
         one: dict[str, Any] = loaded[0]
-        name = LIBRARIES.get(one["internal_api"], one["internal_api"])
+        name = LIBRARIES.get(one["internal_api"], str(one["internal_api"]))
     else:
         built: Any = np.show_config(mode="dicts")
         one = built["Build Dependencies"]["blas"]
-        name = one["name"]
+        name = str(one["name"])
     version, kernels = (str(one.get(key) or "") for key in ("version", "architecture"))
     return {"name": name, "version": ".".join(version.split(".")[:3]), "kernels": kernels}
 

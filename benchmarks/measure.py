@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from benchmarks import reference, report
 from benchmarks.child import Child
-from benchmarks.contenders import CATALOGUE
+from benchmarks.contenders import CATALOGUE, JUDGED
 from benchmarks.jobs import Job
 from benchmarks.material import material, save
 
@@ -124,9 +124,9 @@ def measure(job: Job, names: list[str], crew: Crew, settings: Settings) -> dict[
             for name, own in runs.items()
         },
         "ratios": {
-            name: report.ratios(times["tinynn"], own)
-            for name, own in times.items()
-            if "tinynn" in times and name != "tinynn"
+            ours: {name: report.ratios(times[ours], own) for name, own in times.items() if name != ours}
+            for ours in JUDGED
+            if ours in times
         },
         "goals": report.judge(job, times),
         "left_out": left_out,

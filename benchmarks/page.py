@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.contenders import CATALOGUE, OURS
+from benchmarks.contenders import CATALOGUE, JUDGED, LLVM, OURS
 from benchmarks.machine import in_words
 
-__all__ = ["markdown"]
+__all__ = ["counts", "markdown"]
 
+HEADS = {OURS: "NumPy alone", LLVM: "backend llvm"}
 VERDICTS = {True: "**met**", False: "**missed**", None: "not measured"}
 
 
@@ -42,72 +43,96 @@ def head(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def by_ours(goal: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The verdicts on a goal by each of ours. Results of old have NumPy's alone, in the goal itself."""
+    return goal.get("by", {} if goal["met"] is None else {OURS: goal})
+
+
+def goals(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """All goals with the title of their job, the footprint's too."""
+    found = [(job["title"], goal) for job in result["jobs"].values() for goal in job["goals"]]
+    if footprint := result.get("footprint"):
+        times, memory = footprint["import"], footprint["memory"]
+        found += [
+            footprint_goal(
+                "`import tinynn` over `import numpy`",
+                f"<= +{times['limit']:g} ms",
+                f"{times['extra']:+.1f} ms",
+                times["met"],
+            ),
+            footprint_goal(
+                "peak memory, an epoch of MNIST from uint8",
+                f"<= {memory['limit']:g} MB",
+                f"{memory['train']:.0f} MB",
+                memory["met"],
+            ),
+        ]
+    return found
+
+
+def footprint_goal(title: str, goal: str, measured: str, met: bool) -> tuple[str, dict[str, Any]]:
+    return title, {"goal": goal, "met": met, "by": {OURS: {"met": met, "measured": measured}}}
+
+
+def counts(result: dict[str, Any]) -> dict[str, int]:
+    """How many goals were judged ("all"), how many are met, and how many of those by NumPy alone ("alone")."""
+    judged = [goal for _, goal in goals(result) if goal["met"] is not None]
+    alone = sum(bool(by_ours(goal).get(OURS, {}).get("met")) for goal in judged)
+    return {"all": len(judged), "met": sum(goal["met"] for goal in judged), "alone": alone}
+
+
 def summary_table(result: dict[str, Any]) -> list[str]:
-    """Every goal, what was measured, and whether it is met."""
-    rows = [
-        [job["title"], goal["goal"], goal["measured"], VERDICTS[goal["met"]]]
-        for job in result["jobs"].values()
-        for goal in job["goals"]
-    ]
-    if found := result.get("footprint"):
-        rows += footprint_rows(found)
+    """Every goal, what was measured by each of ours, and whether it is met."""
+    found = goals(result)
+    ours = [name for name in JUDGED if name == OURS or any(name in by_ours(goal) for _, goal in found)]
+    rows = []
+    for title, goal in found:
+        verdicts = (by_ours(goal).get(name) for name in ours)
+        cells = [f"{one['measured']}: {'met' if one['met'] else 'missed'}" if one else "-" for one in verdicts]
+        rows.append([title, goal["goal"], *cells, VERDICTS[goal["met"]]])
+    count = counts(result)
     return [
         "## Goals",
+        "",
+        f"**{count['met']} of {count['all']}** goals are met, {count['alone']} of them by NumPy alone. A goal is met "
+        "where tinynn meets it on NumPy alone or by the backend llvm.",
         "",
         "Measured: tinynn's time over the other's, of the medians and in pairs; a ratio is met when both are. "
         "`+` microseconds: above the other's time.",
         "",
-        *table(["job", "goal for tinynn", "measured", ""], rows, "lllr"),
-    ]
-
-
-def footprint_rows(found: dict[str, Any]) -> list[list[str]]:
-    """The goals of the import and of the memory."""
-    times, memory = found["import"], found["memory"]
-    return [
-        [
-            "`import tinynn` over `import numpy`",
-            f"<= +{times['limit']:g} ms",
-            f"{times['extra']:+.1f} ms",
-            VERDICTS[times["met"]],
-        ],
-        [
-            "peak memory, an epoch of MNIST from uint8",
-            f"<= {memory['limit']:g} MB",
-            f"{memory['train']:.0f} MB",
-            VERDICTS[memory["met"]],
-        ],
+        *table(["job", "goal for tinynn", *(HEADS[name] for name in ours), ""], rows, "ll" + "l" * len(ours) + "r"),
     ]
 
 
 def job_section(job: dict[str, Any]) -> list[str]:
     """All contenders of a job, the fastest first."""
-    unit = job["unit"]
+    unit, all_of_them = job["unit"], job["contenders"]
+    ours = [name for name in JUDGED if name in all_of_them]
     rows = []
-    for name, one in sorted(job["contenders"].items(), key=lambda item: item[1]["median"]):
-        ratio = job["ratios"].get(name)
+    for name, one in sorted(all_of_them.items(), key=lambda item: item[1]["median"]):
+        shares = (all_of_them[mine]["median"] / one["median"] for mine in ours)
         rows.append(
             [
-                f"**{one['label']}**" if name == OURS else one["label"],
+                f"**{one['label']}**" if name in JUDGED else one["label"],
                 str(one["threads"] or "its own choice"),
                 one["form"] or "-",
                 f"{one['median']:.1f}",
                 f"{one['min']:.1f} to {one['max']:.1f}",
                 f"{one['cpu_median']:.1f}",
-                f"{ratio['of_medians']:.2f}" if ratio else "-",
-                f"{ratio['paired']:.2f}" if ratio else "-",
+                *("-" if mine == name else f"{share:.2f}" for mine, share in zip(ours, shares, strict=True)),
             ]
         )
     kind = {"step": "batches that lie ready", "epoch": "shuffled and gathered", "predict": "one call a row"}
-    columns = ["contender", "threads", "form", f"{unit}, us", "range, us", "CPU time, us", "tinynn / this", "in pairs"]
+    columns = ["contender", "threads", "form", f"{unit}, us", "range, us", "CPU time, us"]
+    columns += [f"{JUDGED[mine]} / this" for mine in ours]
     lines = ["", f"## {job['title']}", "", f"{unit.capitalize()}s a run: {job['steps']:,}, {kind[job['kind']]}.", ""]
-    lines += table(columns, rows, "lrlrrrrr")
-    ours = job["contenders"].get(OURS)
+    lines += table(columns, rows, "lrlrrr" + "r" * len(ours))
     if ours and job["kind"] == "step":
+        calls = (f"{all_of_them[mine]['call_median']:.1f} us ({JUDGED[mine]})" for mine in ours)
         lines += [
             "",
-            f"tinynn's time is that of the loop in `fit`, by its history; with the whole call counted it is "
-            f"{ours['call_median']:.1f} us.",
+            "tinynn's time is that of the loop in `fit`, by its history; with the whole call counted it is "
+            f"{' and '.join(calls)}.",
         ]
     if job["left_out"]:
         reasons = "; ".join(f"{CATALOGUE[name].label} {reason}" for name, reason in job["left_out"].items())
@@ -156,13 +181,17 @@ def sweep_section(found: dict[str, Any]) -> list[str]:
         "![A step over width and batch](step_time.png)",
         "",
         *table(["batch", "width", *(CATALOGUE[name].label for name in names)], rows, "rr" + "r" * len(names)),
-        "",
-        "Crossover points:",
-        "",
     ]
-    crossings = [crossing(point, "width", "batch") for point in found["over_width"]]
-    crossings += [crossing(point, "batch", "width") for point in found["over_batch"]]
-    return [*lines, *(crossings or ["- none: tinynn is ahead at every point."])]
+    for ours in (name for name in JUDGED if name in names):
+        crossings = [
+            crossing(point, along, across)
+            for along, across in (("width", "batch"), ("batch", "width"))
+            for point in found[f"over_{along}"]
+            if point.get("ours", OURS) == ours
+        ]
+        lines += ["", f"Crossover points, {HEADS[ours]}:", ""]
+        lines += crossings or ["- none: tinynn is ahead at every point."]
+    return lines
 
 
 def crossing(point: dict[str, Any], along: str, across: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.contenders import CATALOGUE, OURS
+from benchmarks.contenders import CATALOGUE, LLVM, OURS
 from benchmarks.jobs import Job
 from benchmarks.measure import Crew, Settings, measure, say
 from benchmarks.report import crossovers
@@ -22,7 +22,7 @@ from benchmarks.report import crossovers
 __all__ = ["BATCHES", "NAMES", "WIDTHS", "draw", "job_of", "main", "sweep"]
 
 WIDTHS, BATCHES = (16, 64, 256, 1024), (1, 8, 32, 128, 512)
-NAMES = (OURS, "torch", "jax_jit")
+NAMES = (OURS, LLVM, "torch", "jax_jit")
 SETTINGS = Settings(rounds=5, trials=2, longest=0.5)
 
 
@@ -76,7 +76,8 @@ def draw(found: dict[str, Any], file: Path) -> None:
             panel.loglog(widths, times, marker="os^Dv"[number % 5], color=f"C{number}", label=CATALOGUE[name].label)
         for point in found["over_width"]:
             if point["batch"] == batch and point["from"] is not None:
-                panel.axvspan(point["from"], point["to"], color="0.92", zorder=0)
+                color = f"C{names.index(point['ours'])}"
+                panel.axvspan(point["from"], point["to"], color=color, alpha=0.12, linewidth=0, zorder=0)
         panel.set_title(f"batch {batch}")
         panel.set_xlabel("width of the hidden layer")
         widths = sorted({point["width"] for point in line})
@@ -85,7 +86,9 @@ def draw(found: dict[str, Any], file: Path) -> None:
         panel.grid(True, which="major", color="0.85")
     panels[0][0].set_ylabel("one step, us")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
-    figure.suptitle("784-width-10, ReLU, softmax: forward, backward, update. Grey: a crossover lies between.")
+    figure.suptitle(
+        "784-width-10, ReLU, softmax: forward, backward, update. Shaded as a line of tinynn: there a peer crosses it."
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120)
     plt.close(figure)

@@ -17,12 +17,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import contenders, footprint, machine, measure, page, reference, run, sweep
-from benchmarks.contenders import CATALOGUE, OURS, thread_environment
+from benchmarks.contenders import CATALOGUE, JUDGED, LLVM, OURS, thread_environment
 from benchmarks.contenders.gemm_floor import sizes
 from benchmarks.jobs import BEST_PEER, JOBS, Goal, Job, from_dict
 from benchmarks.material import LENET, Material, load, material, save
 from benchmarks.measure import Crew, Settings
 from benchmarks.worker import Worker
+from tinynn import Affine, Sequential
+from tinynn.errors import TinynnError
 
 WITHOUT_PEERS = [OURS, "bare_numpy", "gemm_floor"]
 TINY = Job("tiny", "6-5-3, batch 4", "step", (6,), (5,), 3, batch=4, steps=8, lr=0.5, made=True)
@@ -35,6 +37,15 @@ KINDS = [
     replace(TINY, kind="predict", batch=1),
 ]
 SMALL = Settings(rounds=2, epoch_rounds=2, trials=1, threads=(1,), rest=0.0)
+
+
+def skip_without_backend(name: str) -> None:
+    """Skips where this installation lacks what the contender takes."""
+    if name == LLVM:
+        try:
+            Sequential(Affine(1)).build((1,), backend="llvm")
+        except TinynnError as error:
+            pytest.skip(str(error).splitlines()[0])
 
 
 def id_of(job: Job) -> str:
@@ -106,8 +117,9 @@ def test_the_references_gradients_are_those_of_finite_differences(job: Job) -> N
 
 
 @pytest.mark.parametrize("job", KINDS, ids=id_of)
-@pytest.mark.parametrize("name", [OURS, "bare_numpy"])
+@pytest.mark.parametrize("name", [*JUDGED, "bare_numpy"])
 def test_contenders_agree_with_the_reference(name: str, job: Job, tmp_path: Path) -> None:
+    skip_without_backend(name)
     what = material(job)
     expected = reference.check_values(job, what)
     for form in CATALOGUE[name].forms(job):
@@ -122,9 +134,11 @@ def test_the_program_of_the_book_agrees_with_the_reference(tmp_path: Path) -> No
     assert checked("network_py", job, what, tmp_path) == pytest.approx(reference.check_values(job, what), abs=1e-5)
 
 
-def test_tinynn_learns_on_the_convolutional_job(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", JUDGED)
+def test_tinynn_learns_on_the_convolutional_job(name: str, tmp_path: Path) -> None:
+    skip_without_backend(name)
     job = replace(JOBS["lenet"], batch=8, steps=4, made=True, lr=0.001)
-    before, once, after = checked(OURS, job, material(job), tmp_path)
+    before, once, after = checked(name, job, material(job), tmp_path)
     assert before > once != after > 0
 
 
@@ -205,7 +219,7 @@ def test_every_contender_has_its_module_and_a_reason_where_it_takes_no_part() ->
     folder = Path(contenders.__file__).parent
     assert {f"{entry.module}.py" for entry in CATALOGUE.values()} == {p.name for p in folder.glob("[!_]*.py")}
     for job in JOBS.values():
-        assert not CATALOGUE[OURS].left_out(job)
+        assert not any(CATALOGUE[ours].left_out(job) for ours in JUDGED)
         for entry in CATALOGUE.values():
             assert entry.left_out(job) or entry.forms(job)
     assert "convolutions" in CATALOGUE["sklearn"].left_out(JOBS["lenet"])
@@ -229,6 +243,8 @@ def test_the_whole_run_in_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(tiny["contenders"]) == WITHOUT_PEERS
     assert all(len(one["us"]) == 2 and min(one["us"]) > 0 for one in tiny["contenders"].values())
     assert [goal["met"] for goal in tiny["goals"]] == [True]
+    assert list(tiny["ratios"]) == list(tiny["goals"][0]["by"]) == [OURS]
+    assert tiny["ratios"][OURS].keys() == {"bare_numpy", "gemm_floor"}
     assert found["jobs"]["lenet"]["left_out"] == {"bare_numpy": "is written for dense networks"}
     assert found["jobs"]["lenet"]["goals"][0]["met"] is None
     text = page.markdown(found)

@@ -25,10 +25,21 @@ import numpy as np
 from benchmarks.jobs import Job
 from benchmarks.machine import FORCING
 
-__all__ = ["CATALOGUE", "OURS", "Contender", "Entry", "one_hot", "thread_environment", "threads_given"]
+__all__ = [
+    "CATALOGUE",
+    "JUDGED",
+    "LLVM",
+    "OURS",
+    "Contender",
+    "Entry",
+    "one_hot",
+    "thread_environment",
+    "threads_given",
+]
 
-OURS = "tinynn"
-"""The contender that all others are compared with."""
+OURS, LLVM = "tinynn", "tinynn_llvm"
+JUDGED = {OURS: "NumPy", LLVM: "llvm"}
+"""The contenders that all others are compared with, and their short names in a table's head."""
 
 THREAD_VARIABLES = tuple(
     f"{library}_THREADS" for library in ("OPENBLAS_NUM", "OMP_NUM", "MKL_NUM", "BLIS_NUM", "VECLIB_MAXIMUM")
@@ -125,6 +136,9 @@ EVERY = ("step", "epoch", "predict")
 
 CATALOGUE = {
     OURS: Entry("tinynn", "tinynn_fit", "tinynn", peer=False, kinds=EVERY, threads=(None,)),
+    LLVM: Entry(
+        "tinynn, backend llvm", "tinynn_llvm", "llvmlite", peer=False, kinds=EVERY, threads=(None,), may_fail=True
+    ),
     "tinynn_set": Entry("tinynn, threads set", "tinynn_fit", "tinynn", peer=False, kinds=EVERY),
     "torch": Entry("PyTorch eager", "pytorch", "torch", kinds=EVERY, forms=torch_forms),
     "torch_loader": Entry("PyTorch eager, DataLoader", "torch_loader", "torch", kinds=("epoch",), forms=torch_forms),

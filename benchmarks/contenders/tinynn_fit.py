@@ -46,11 +46,16 @@ def layers(job: Job, params: tuple[np.ndarray, ...]) -> list[Layer]:
 
 
 class Contender:
-    """`seconds`: of the last call of `fit`, by its history, where the job is steps; None where the caller's count."""
+    """`backend`: that of the network.
+
+    `seconds`: of the last call of `fit`, by its history, where the job is steps; None where the caller's count.
+    """
+
+    backend = "numpy"
 
     def __init__(self, job: Job, what: Material, form: str) -> None:
         self.job, self.x, self.labels = job, what.x, what.labels
-        self.net = Sequential(*layers(job, what.params)).build(job.inputs, dtype="float32")
+        self.net = Sequential(*layers(job, what.params)).build(job.inputs, backend=self.backend, dtype="float32")
         self.sgd = SGD(job.lr)
         self.start = self.net.storage.params.copy()
         self.seconds: float | None = None
