@@ -33,7 +33,7 @@ class Settings:
 
     rounds: int = 11
     epoch_rounds: int = 5
-    trials: int = 3
+    trials: int = 5
     share: float = 1.0
     longest: float = 1.0
     threads: tuple[int, ...] | None = None
@@ -198,20 +198,25 @@ def run(crew: Crew, trial: Trial, seed: int, steps: int, rest: float) -> dict[st
 
 
 def calibrate(job: Job, trials: list[Trial], crew: Crew, settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    """For each contender its settings, the fastest first, by the best of some short runs; they take turns too."""
+    """For each contender its settings, the fastest first, by the median of some short runs.
+
+    All settings of all contenders take turns, as in the measurement: two threads that are fast while nothing else
+    runs may wait for long when others were busy just before. Who has no choice runs too, to know how long it takes.
+    """
     steps = max(1, job.steps // 4)
+    times: dict[Trial, list[float]] = {trial: [] for trial in trials}
+    for number in range(1 + settings.trials):
+        for trial in trials if number % 2 else reversed(trials):
+            us = run(crew, trial, number, steps, settings.rest)["us"]
+            if number:  # the first compiles, and touches all memory once
+                times[trial].append(us)
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in dict.fromkeys(trial.name for trial in trials):
-        own = [{"trial": trial, "us": float("inf")} for trial in trials if trial.name == name]
-        for number in range(1 + settings.trials if len(own) > 1 else 2):
-            for tried in own:
-                us = run(crew, tried["trial"], number, steps, settings.rest)["us"]
-                if number:  # the first compiles, and touches all memory once
-                    tried["us"] = min(tried["us"], us)
-        found[name] = sorted(own, key=lambda tried: tried["us"])
-        best = found[name][0]
-        threads = best["trial"].threads or "its own"
-        say(f"{job.name}: {name}, {threads} threads, {best['trial'].form or '-'}: {best['us']:.1f} us a {job.unit}")
+    for trial, us in times.items():
+        found.setdefault(trial.name, []).append({"trial": trial, "us": median(us)})
+    for name, tried in found.items():
+        tried.sort(key=lambda one: one["us"])
+        threads = tried[0]["trial"].threads or "its own"
+        say(f"{job.name}: {name}, {threads} threads, {tried[0]['trial'].form or '-'}: {tried[0]['us']:.1f} us")
     return found
 
 

@@ -30,7 +30,7 @@ from benchmarks.sweep import NAMES, draw, sweep
 __all__ = ["FULL", "QUICK", "available", "main", "results"]
 
 FULL = Settings()
-QUICK = Settings(rounds=3, epoch_rounds=2, trials=1, share=0.25, longest=0.3)
+QUICK = Settings(rounds=3, epoch_rounds=2, trials=3, share=0.25, longest=0.3, rest=0.04)
 FOLDER = Path(__file__).parent
 
 

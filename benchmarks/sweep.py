@@ -23,7 +23,7 @@ __all__ = ["BATCHES", "NAMES", "WIDTHS", "draw", "job_of", "main", "sweep"]
 
 WIDTHS, BATCHES = (16, 64, 256, 1024), (1, 8, 32, 128, 512)
 NAMES = (OURS, LLVM, "torch", "jax_jit")
-SETTINGS = Settings(rounds=5, trials=2, longest=0.5)
+SETTINGS = Settings(rounds=5, trials=3, longest=0.5)
 
 
 def job_of(width: int, batch: int) -> Job:

@@ -21,7 +21,7 @@ from benchmarks.contenders import CATALOGUE, JUDGED, LLVM, OURS, thread_environm
 from benchmarks.contenders.gemm_floor import sizes
 from benchmarks.jobs import BEST_PEER, JOBS, Goal, Job, from_dict
 from benchmarks.material import LENET, Material, load, material, save
-from benchmarks.measure import Crew, Settings
+from benchmarks.measure import Crew, Settings, Trial
 from benchmarks.worker import Worker
 from tinynn import Affine, Sequential
 from tinynn.errors import TinynnError
@@ -250,6 +250,25 @@ def test_the_whole_run_in_small(monkeypatch: pytest.MonkeyPatch) -> None:
     text = page.markdown(found)
     assert all(f"## {job.title}" in text for job in jobs.values())
     assert "bare NumPy is written for dense networks" in text
+
+
+def test_calibration_takes_turns_and_is_not_fooled_by_one_fast_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, ours = (Trial(*setting, "") for setting in (("bare_numpy", 1), ("bare_numpy", 2), (OURS, None)))
+    times = {one: [500.0, 9.0, 9.0, 9.0], two: [5.0, 4.0, 40.0, 40.0], ours: [500.0, 20.0, 21.0, 900.0]}
+    asked = []
+
+    def run(crew: Crew, trial: Trial, seed: int, steps: int, rest: float) -> dict[str, float]:
+        asked.append(trial)
+        return {"us": times[trial][seed]}
+
+    monkeypatch.setattr(measure, "run", run)
+    with Crew() as crew:
+        found = measure.calibrate(TINY, [one, two, ours], crew, replace(SMALL, trials=3))
+    assert found == {
+        "bare_numpy": [{"trial": one, "us": 9.0}, {"trial": two, "us": 40.0}],
+        OURS: [{"trial": ours, "us": 21.0}],
+    }
+    assert asked == [ours, two, one, one, two, ours] * 2
 
 
 def test_a_contender_that_computes_something_else_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
