@@ -8,6 +8,7 @@ from tinynn.backend import Array
 from tinynn.checks import positive_integer
 from tinynn.init import Init, he, zeros
 from tinynn.layer import Layer, Shape
+from tinynn.layers.shape import reshaped
 
 __all__ = ["Affine"]
 
@@ -34,12 +35,12 @@ class Affine(Layer):
         return (self.M,)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        rows = x.reshape(len(x), len(self.W))
+        rows = reshaped(self, "rows", x, (len(x), len(self.W)))
         y = self.ops.affine(rows, self.W, self.b, out=self.empty("y", (len(x), self.M)))
         return y, x
 
     def backward(self, dy: Array, x: Array) -> Array | None:
-        rows = x.reshape(len(x), len(self.W))
+        rows = reshaped(self, "rows", x, (len(x), len(self.W)))
         self.ops.matmul(rows.T, dy, out=self.dW)
         self.xp.sum(dy, axis=0, out=self.db)
         if not self.needs_dx:

@@ -9,6 +9,7 @@ from tinynn.checks import finite_number
 from tinynn.errors import ConfigurationError
 from tinynn.init import ones, zeros
 from tinynn.layer import Layer, Shape
+from tinynn.layers.layer_norm import mean_over
 
 __all__ = ["BatchNorm"]
 
@@ -29,6 +30,8 @@ class BatchNorm(Layer):
     Errors:   ConfigurationError for a momentum outside 0..1, an eps that is not positive, an input without features.
     Source:   Ioffe, Szegedy, "Batch Normalization", 2015; CS231n, `batchnorm_backward_alt`.
     """
+
+    straight = True
 
     predict_differs = True
 
@@ -56,11 +59,12 @@ class BatchNorm(Layer):
 
     def forward(self, x: Array) -> tuple[Array, Any]:
         xp, y = self.xp, self.empty_like("y", x)
+        mean, std = self.empty("rounded", (1, *self.across)), self.empty("std", (1, *self.across))
         # Added up in float64: the sum of a batch whose mean is far from 0 is large, and its rounding would stay in x^.
-        mean = x.mean(axis=self.over, dtype=xp.float64).astype(self.dtype).reshape(self.across)
+        xp.copyto(mean, mean_over(self, "exact", x, self.over, xp.float64), casting="same_kind")
         xhat = xp.subtract(x, mean, out=self.empty_like("xhat", x))
-        var = xp.multiply(xhat, xhat, out=y).mean(axis=self.over).reshape(self.across)
-        std = xp.sqrt(var + self.eps)
+        var = mean_over(self, "variance", xp.multiply(xhat, xhat, out=y), self.over)
+        xp.sqrt(xp.add(var, self.eps, out=std), out=std)
         xp.divide(xhat, std, out=xhat)
         if x.size > len(self.mean):
             self.keep(self.mean, mean)
@@ -71,20 +75,21 @@ class BatchNorm(Layer):
     def keep(self, running: Array, new: Array) -> None:
         """running <- momentum running + (1 - momentum) new."""
         self.xp.multiply(running, self.momentum, out=running)
-        self.xp.add(running, (1 - self.momentum) * new.reshape(running.shape), out=running)
+        share = self.xp.multiply(new.reshape(running.shape), 1 - self.momentum, out=self.empty("share", running.shape))
+        self.xp.add(running, share, out=running)
 
     def backward(self, dy: Array, cache: Any) -> Array | None:
         xp, (xhat, std) = self.xp, cache
-        dx = self.empty_like("dx", xhat)
-        dy.sum(axis=self.over, out=self.dbeta)
-        xp.multiply(dy, xhat, out=dx).sum(axis=self.over, out=self.dgamma)
+        dx, mean = self.empty_like("dx", xhat), self.empty("rounded", std.shape)
+        xp.sum(dy, axis=self.over, out=self.dbeta)
+        xp.sum(xp.multiply(dy, xhat, out=dx), axis=self.over, out=self.dgamma)
         if not self.needs_dx:
             return None
         m = dy.size / len(self.dbeta)
-        xp.multiply(xhat, (self.dgamma / m).reshape(self.across), out=dx)
-        xp.add(dx, (self.dbeta / m).reshape(self.across), out=dx)
+        xp.multiply(xhat, xp.divide(self.dgamma.reshape(self.across), m, out=mean), out=dx)
+        xp.add(dx, xp.divide(self.dbeta.reshape(self.across), m, out=mean), out=dx)
         xp.subtract(dy, dx, out=dx)
-        return xp.multiply(dx, self.gamma.reshape(self.across) / std, out=dx)
+        return xp.multiply(dx, xp.divide(self.gamma.reshape(self.across), std, out=mean), out=dx)
 
     def predict(self, x: Array) -> Array:
         y = self.xp.subtract(x, self.mean.reshape(self.across), out=self.empty_like("y", x))

@@ -6,7 +6,7 @@ from tinynn.backend import Array
 from tinynn.checks import finite_number
 from tinynn.layer import Layer
 
-__all__ = ["Clip"]
+__all__ = ["Clip", "inside"]
 
 
 class Clip(Layer):
@@ -17,6 +17,8 @@ class Clip(Layer):
     Example:  Clip(0, 6) is what is also called ReLU6, Clip(-1, 1) the hard tanh.
     """
 
+    straight = True
+
     def __init__(self, low: float, high: float) -> None:
         self.low = finite_number(low, "the lower bound", where="Clip", fix="Clip(0, 6)")
         self.high = finite_number(high, "the upper bound", where="Clip", fix="Clip(0, 6)", above=self.low)
@@ -25,4 +27,12 @@ class Clip(Layer):
         return self.xp.clip(x, self.low, self.high, out=self.empty_like("y", x)), x
 
     def backward(self, dy: Array, x: Array) -> Array:
-        return self.xp.multiply(dy, (self.low < x) & (x < self.high), out=self.empty_like("dx", dy))
+        dx = inside(self, "dx", x, self.low, self.high)
+        return self.xp.multiply(dx, dy, out=dx)
+
+
+def inside(layer: Layer, name: str, x: Array, low: float, high: float) -> Array:
+    """1 where low < x < high, else 0: the slope of a clip, in the layer's array of that name."""
+    xp, y, below = layer.xp, layer.empty_like(name, x), layer.empty_like("below", x)
+    xp.greater(x, low, out=y, casting="unsafe")
+    return xp.multiply(y, xp.less(x, high, out=below, casting="unsafe"), out=y)

@@ -10,7 +10,7 @@ from tinynn.errors import ConfigurationError
 from tinynn.init import ones, zeros
 from tinynn.layer import Layer, Shape
 
-__all__ = ["GroupNorm", "LayerNorm", "RMSNorm"]
+__all__ = ["GroupNorm", "LayerNorm", "RMSNorm", "mean_over"]
 
 
 class LayerNorm(Layer):
@@ -24,6 +24,8 @@ class LayerNorm(Layer):
     Errors:   ConfigurationError for an axis that the input does not have, an eps that is not positive.
     Source:   Ba, Kiros, Hinton, "Layer Normalization", 2016.
     """
+
+    straight = True
 
     def __init__(self, axis: int = -1, eps: float = 1e-5) -> None:
         self.axis = whole_number(axis, "the axis", where="LayerNorm", fix="LayerNorm(axis=-1)")
@@ -44,8 +46,8 @@ class LayerNorm(Layer):
     def backward(self, dy: Array, cache: Any) -> Array:
         xhat, std = cache
         dxhat = self.empty_like("dxhat", xhat)
-        dy.sum(axis=self.outer, out=self.dbeta)
-        self.xp.multiply(dy, xhat, out=dxhat).sum(axis=self.outer, out=self.dgamma)
+        self.xp.sum(dy, axis=self.outer, out=self.dbeta)
+        self.xp.sum(self.xp.multiply(dy, xhat, out=dxhat), axis=self.outer, out=self.dgamma)
         self.xp.multiply(dy, self.gamma, out=dxhat)
         return standardise_backward(self, dxhat, xhat, std, self.over)
 
@@ -60,6 +62,8 @@ class RMSNorm(Layer):
     Errors:   ConfigurationError for an axis that the input does not have, an eps that is not positive.
     Source:   Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019.
     """
+
+    straight = True
 
     def __init__(self, axis: int = -1, eps: float = 1e-5) -> None:
         self.axis = whole_number(axis, "the axis", where="RMSNorm", fix="RMSNorm(axis=-1)")
@@ -78,7 +82,7 @@ class RMSNorm(Layer):
     def backward(self, dy: Array, cache: Any) -> Array:
         xhat, rms = cache
         dxhat = self.empty_like("dxhat", xhat)
-        self.xp.multiply(dy, xhat, out=dxhat).sum(axis=self.outer, out=self.dg)
+        self.xp.sum(self.xp.multiply(dy, xhat, out=dxhat), axis=self.outer, out=self.dg)
         self.xp.multiply(dy, self.g, out=dxhat)
         return standardise_backward(self, dxhat, xhat, rms, self.over, centre=False)
 
@@ -93,6 +97,8 @@ class GroupNorm(Layer):
     Errors:   ConfigurationError for groups that do not divide C, an eps that is not positive.
     Source:   Wu, He, "Group Normalization", 2018.
     """
+
+    straight = True
 
     def __init__(self, groups: int, eps: float = 1e-5) -> None:
         self.groups = positive_integer(groups, "the number of groups", where="GroupNorm", fix="GroupNorm(8)")
@@ -123,8 +129,8 @@ class GroupNorm(Layer):
     def backward(self, dy: Array, cache: Any) -> Array:
         xhat, std = cache
         dxhat = self.empty_like("dxhat", dy)
-        dy.sum(axis=self.others, out=self.dbeta)
-        self.xp.multiply(dy, xhat.reshape(dy.shape), out=dxhat).sum(axis=self.others, out=self.dgamma)
+        self.xp.sum(dy, axis=self.others, out=self.dbeta)
+        self.xp.sum(self.xp.multiply(dy, xhat.reshape(dy.shape), out=dxhat), axis=self.others, out=self.dgamma)
         self.xp.multiply(dy, self.gamma.reshape(self.across), out=dxhat)
         return standardise_backward(self, dxhat.reshape(xhat.shape), xhat, std, self.over).reshape(dy.shape)
 
@@ -155,9 +161,9 @@ def standardise(layer: Any, x: Array, over: tuple[int, ...], centre: bool = True
     """x^ = (x - mean) / std and std = sqrt(var + eps) over these axes; without `centre` the mean counts as 0."""
     xp, xhat = layer.xp, layer.empty_like("xhat", x)
     squares = layer.empty_like("squares", x)
-    c = xp.subtract(x, x.mean(axis=over, keepdims=True), out=xhat) if centre else x
-    var = xp.multiply(c, c, out=squares).mean(axis=over, keepdims=True)
-    std = xp.sqrt(var + layer.eps)
+    c = xp.subtract(x, mean_over(layer, "mean", x, over), out=xhat) if centre else x
+    var = mean_over(layer, "std", xp.multiply(c, c, out=squares), over)
+    std = xp.sqrt(xp.add(var, layer.eps, out=var), out=var)
     return xp.divide(c, std, out=xhat), std
 
 
@@ -166,9 +172,19 @@ def standardise_backward(
 ) -> Array:
     """dx = (dx^ - mean of dx^ - x^ mean of dx^ x^) / std; without `centre`, without the second term."""
     xp, dx = layer.xp, layer.empty_like("dx", xhat)
-    slope = xp.multiply(dxhat, xhat, out=dx).mean(axis=over, keepdims=True)
+    slope = mean_over(layer, "slope", xp.multiply(dxhat, xhat, out=dx), over)
     xp.multiply(xhat, slope, out=dx)
     if centre:
-        xp.add(dx, dxhat.mean(axis=over, keepdims=True), out=dx)
+        xp.add(dx, mean_over(layer, "mean", dxhat, over), out=dx)
     xp.subtract(dxhat, dx, out=dx)
     return xp.divide(dx, std, out=dx)
+
+
+def mean_over(layer: Layer, name: str, x: Array, over: tuple[int, ...], dtype: Any = None) -> Array:
+    """The mean over these axes, which stay with length 1, in the layer's array of that name; added up in `dtype`."""
+    shape, count = list(x.shape), 1
+    for axis in over:
+        count, shape[axis] = count * shape[axis], 1
+    mean = layer.empty(name, tuple(shape), dtype)
+    layer.xp.sum(x, axis=over, dtype=dtype, keepdims=True, out=mean)
+    return layer.xp.divide(mean, count, out=mean)

@@ -24,6 +24,8 @@ class LeakyReLU(Layer):
     Source:   Maas, Hannun, Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
     """
 
+    straight = True
+
     def __init__(self, slope: float = 0.01) -> None:
         fix = "LeakyReLU(slope=0.01)"
         self.slope = finite_number(slope, "the slope", where="LeakyReLU", fix=fix, least=0, below=1)
@@ -33,8 +35,9 @@ class LeakyReLU(Layer):
         return self.xp.maximum(x, y, out=y), x  # slope < 1, so the larger one is x where x > 0
 
     def backward(self, dy: Array, x: Array) -> Array:
-        one, slope = self.ops.scalar(1, dy.dtype), self.ops.scalar(self.slope, dy.dtype)
-        return self.xp.multiply(dy, self.xp.where(x > 0, one, slope), out=self.empty_like("dx", dy))
+        dx = self.xp.greater(x, 0, out=self.empty_like("dx", x), casting="unsafe")
+        self.xp.maximum(dx, self.slope, out=dx)  # 1 where x > 0, else slope
+        return self.xp.multiply(dx, dy, out=dx)
 
 
 class PReLU(Layer):
@@ -46,6 +49,8 @@ class PReLU(Layer):
     Errors:   ConfigurationError for an input without features.
     Source:   He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015.
     """
+
+    straight = True
 
     def __init__(self, a: Init | Array = QUARTER) -> None:
         self.a_init = a
@@ -70,10 +75,12 @@ class PReLU(Layer):
         return self.xp.add(y, self.xp.maximum(x, 0, out=self.empty_like("above", x)), out=y), x
 
     def backward(self, dy: Array, x: Array) -> Array:
-        dx = self.xp.minimum(x, 0, out=self.empty_like("dx", dy))
-        self.xp.multiply(dx, dy, out=dx).sum(axis=self.others, out=self.da)
-        slope = self.xp.where(x > 0, self.ops.scalar(1, dy.dtype), self.a.reshape(self.across))
-        return self.xp.multiply(dy, slope, out=dx)
+        xp, dx, above = self.xp, self.empty_like("dx", x), self.empty_like("above", x)
+        xp.multiply(xp.minimum(x, 0, out=dx), dy, out=dx)
+        xp.sum(dx, axis=self.others, out=self.da)
+        xp.multiply(xp.less_equal(x, 0, out=dx, casting="unsafe"), self.a.reshape(self.across), out=dx)
+        xp.add(dx, xp.greater(x, 0, out=above, casting="unsafe"), out=dx)  # 1 where x > 0, else a
+        return xp.multiply(dx, dy, out=dx)
 
 
 class ELU(Layer):
@@ -84,6 +91,8 @@ class ELU(Layer):
     Source:   Clevert, Unterthiner, Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units",
               2016.
     """
+
+    straight = True
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = finite_number(alpha, "alpha", where="ELU", fix="ELU(alpha=1.0)", above=0)
@@ -104,6 +113,8 @@ class SELU(Layer):
     Errors:   ConfigurationError for an alpha or a scale that is not positive.
     Source:   Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks", 2017.
     """
+
+    straight = True
 
     def __init__(self, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805) -> None:
         self.alpha = finite_number(alpha, "alpha", where="SELU", fix="SELU()", above=0)
@@ -126,6 +137,8 @@ def elu(layer: Layer, x: Array, alpha: float, scale: float) -> Array:
 
 def elu_backward(layer: Layer, dy: Array, x: Array, alpha: float, scale: float) -> Array:
     """scale dy where x > 0, else dy scale alpha exp(x)."""
-    xp, dx = layer.xp, layer.empty_like("dx", dy)
+    xp, dx, where = layer.xp, layer.empty_like("dx", x), layer.empty_like("above", x)
     xp.multiply(xp.exp(xp.minimum(x, 0, out=dx), out=dx), scale * alpha, out=dx)
-    return xp.multiply(dy, xp.where(x > 0, layer.ops.scalar(scale, dy.dtype), dx), out=dx)
+    xp.multiply(dx, xp.less_equal(x, 0, out=where, casting="unsafe"), out=dx)
+    above = xp.multiply(xp.greater(x, 0, out=where, casting="unsafe"), scale, out=where)
+    return xp.multiply(xp.add(dx, above, out=dx), dy, out=dx)

@@ -25,6 +25,8 @@ class MaxPool2D(Layer):
     Source:   Ranzato, Huang, Boureau, LeCun, "Unsupervised Learning of Invariant Feature Hierarchies", 2007.
     """
 
+    straight = True
+
     def __init__(
         self,
         size: Pair,
@@ -63,6 +65,8 @@ class AveragePool2D(Layer):
     Errors:   as of MaxPool2D.
     Source:   LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition", 1998.
     """
+
+    straight = True
 
     def __init__(
         self,
@@ -109,13 +113,16 @@ class GlobalAveragePool(Layer):
     Source:   Lin, Chen, Yan, "Network in Network", 2014.
     """
 
+    straight = True
+
     def build(self, shape: Shape) -> Shape:
         C, H, W = image_shape(self, shape)
         self.share = 1 / (H * W)
         return (C,)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        return x.mean(axis=(2, 3), out=self.empty("y", x.shape[:2])), x
+        y = self.xp.sum(x, axis=(2, 3), out=self.empty("y", x.shape[:2]))
+        return self.xp.multiply(y, self.share, out=y), x
 
     def backward(self, dy: Array, x: Array) -> Array:
         return self.xp.multiply(dy[:, :, None, None], self.share, out=self.empty_like("dx", x))

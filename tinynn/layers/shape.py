@@ -9,7 +9,7 @@ from tinynn.backend import Array
 from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.layer import Layer, Shape
 
-__all__ = ["Flatten", "Identity", "Permute", "Reshape"]
+__all__ = ["Flatten", "Identity", "Permute", "Reshape", "reshaped"]
 
 
 class Identity(Layer):
@@ -40,10 +40,10 @@ class Flatten(Layer):
         return (math.prod(shape),)
 
     def forward(self, x: Array) -> tuple[Array, Shape]:
-        return x.reshape(len(x), math.prod(x.shape[1:])), x.shape
+        return reshaped(self, "y", x, (len(x), math.prod(x.shape[1:]))), x.shape
 
     def backward(self, dy: Array, shape: Shape) -> Array:
-        return dy.reshape(shape)
+        return reshaped(self, "dx", dy, shape)
 
 
 class Reshape(Layer):
@@ -86,10 +86,10 @@ class Reshape(Layer):
         return output
 
     def forward(self, x: Array) -> tuple[Array, Shape]:
-        return x.reshape(len(x), *self._built().output), x.shape
+        return reshaped(self, "y", x, (len(x), *self._built().output)), x.shape
 
     def backward(self, dy: Array, shape: Shape) -> Array:
-        return dy.reshape(shape)
+        return reshaped(self, "dx", dy, shape)
 
 
 class Permute(Layer):
@@ -122,3 +122,12 @@ class Permute(Layer):
 
     def backward(self, dy: Array, cache: None) -> Array:
         return dy.transpose(self.back)
+
+
+def reshaped(layer: Layer, name: str, x: Array, shape: Shape) -> Array:
+    """The rows of x in another shape: x itself where they lie in memory in that order, else the layer's own copy."""
+    if not x[:1].flags.c_contiguous and x.shape != shape:
+        copy = layer.empty(name, x.shape, x.dtype)
+        layer.xp.copyto(copy, x)
+        x = copy
+    return x.reshape(shape)

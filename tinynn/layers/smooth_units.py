@@ -12,6 +12,7 @@ from tinynn.backend import Array
 from tinynn.checks import finite_number
 from tinynn.errors import ConfigurationError
 from tinynn.layer import Layer
+from tinynn.layers.clip import inside
 
 __all__ = ["GELU", "HardSigmoid", "HardSwish", "Mish", "SiLU", "Softplus", "Softsign"]
 
@@ -27,6 +28,8 @@ class GELU(Layer):
     Errors:   ConfigurationError for an `approximate` that is neither True nor False.
     Source:   Hendrycks, Gimpel, "Gaussian Error Linear Units", 2016.
     """
+
+    straight = True
 
     def __init__(self, approximate: bool = False) -> None:
         if not isinstance(approximate, bool):
@@ -51,7 +54,7 @@ class GELU(Layer):
     def bent(self, x: Array) -> Array:
         """2 u; where |x| > 10 as at 10, where the sigmoid is 0 or 1 already and the cube cannot overflow."""
         xp, u = self.xp, self.empty_like("u", x)
-        c = xp.clip(x, -10, 10)
+        c = xp.clip(x, -10, 10, out=self.empty_like("c", x))
         xp.multiply(c, c, out=u)
         xp.add(xp.multiply(u, 0.044715, out=u), 1, out=u)
         return xp.multiply(xp.multiply(u, c, out=u), 2 * math.sqrt(2 / math.pi), out=u)
@@ -60,9 +63,11 @@ class GELU(Layer):
         xp, (x, share) = self.xp, cache
         dx = self.empty_like("dx", dy)
         if self.approximate:
-            c = xp.clip(x, -10, 10)
-            slope = 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * c * c)
-            xp.multiply(c * slope, share * (1 - share), out=dx)
+            c, slope = xp.clip(x, -10, 10, out=self.empty_like("c", x)), self.empty_like("slope", x)
+            xp.multiply(xp.multiply(c, c, out=slope), 3 * 0.044715, out=slope)
+            xp.multiply(xp.add(slope, 1, out=slope), 2 * math.sqrt(2 / math.pi), out=slope)
+            xp.multiply(xp.subtract(1, share, out=dx), share, out=dx)
+            xp.multiply(dx, xp.multiply(slope, c, out=slope), out=dx)
         else:
             xp.multiply(self.ops.normal_pdf(x, out=dx), x, out=dx)
         return xp.multiply(dy, xp.add(dx, share, out=dx), out=dx)
@@ -74,6 +79,8 @@ class SiLU(Layer):
     Backward: dx = dy s (1 + x (1 - s)), s = sigmoid(x).
     Source:   Elfwing, Uchibe, Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation", 2018.
     """
+
+    straight = True
 
     def forward(self, x: Array) -> tuple[Array, Any]:
         s = self.ops.sigmoid(x, out=self.empty_like("s", x), work=self.empty_like("work", x))
@@ -93,6 +100,8 @@ class Softplus(Layer):
     Source:   Dugas, Bengio, Belisle, Nadeau, Garcia, "Incorporating Second-Order Functional Knowledge", 2001.
     """
 
+    straight = True
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         return softplus(self, "y", x), x
 
@@ -107,6 +116,8 @@ class Mish(Layer):
     Backward: dx = dy (w + x (1 - w^2) sigmoid(x)), w = tanh(log(1 + exp(x))).
     Source:   Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", 2020.
     """
+
+    straight = True
 
     def forward(self, x: Array) -> tuple[Array, Any]:
         w = softplus(self, "w", x)
@@ -128,6 +139,8 @@ class Softsign(Layer):
     Source:   Bergstra, Desjardins, Lamblin, Bengio, "Quadratic Polynomials Learn Better Image Features", 2009.
     """
 
+    straight = True
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         size = self.xp.abs(x, out=self.empty_like("size", x))
         self.xp.add(size, 1, out=size)
@@ -148,6 +161,8 @@ class HardSigmoid(Layer):
     Source:   Courbariaux, Bengio, David, "BinaryConnect", 2015.
     """
 
+    straight = True
+
     def __init__(self, alpha: float = 0.2, beta: float = 0.5) -> None:
         fix = "HardSigmoid(alpha=0.2, beta=0.5)"
         self.alpha = finite_number(alpha, "alpha", where="HardSigmoid", fix=fix, above=0)
@@ -159,8 +174,8 @@ class HardSigmoid(Layer):
         return self.xp.clip(y, 0, 1, out=y), y
 
     def backward(self, dy: Array, y: Array) -> Array:
-        dx = self.xp.multiply(dy, (y > 0) & (y < 1), out=self.empty_like("dx", dy))
-        return self.xp.multiply(dx, self.alpha, out=dx)
+        dx = self.xp.multiply(inside(self, "dx", y, 0, 1), self.alpha, out=self.empty_like("dx", y))
+        return self.xp.multiply(dx, dy, out=dx)
 
 
 class HardSwish(Layer):
@@ -170,6 +185,8 @@ class HardSwish(Layer):
     Source:   Howard and others, "Searching for MobileNetV3", 2019.
     """
 
+    straight = True
+
     def forward(self, x: Array) -> tuple[Array, Any]:
         h = self.xp.multiply(x, 1 / 6, out=self.empty_like("h", x))
         self.xp.clip(self.xp.add(h, 0.5, out=h), 0, 1, out=h)
@@ -177,8 +194,8 @@ class HardSwish(Layer):
 
     def backward(self, dy: Array, cache: Any) -> Array:
         xp, (x, h) = self.xp, cache
-        dx = xp.multiply(x, 1 / 6, out=self.empty_like("dx", dy))
-        xp.multiply(dx, (h > 0) & (h < 1), out=dx)
+        dx = xp.multiply(x, 1 / 6, out=self.empty_like("dx", x))
+        xp.multiply(dx, inside(self, "slope", h, 0, 1), out=dx)
         return xp.multiply(xp.add(dx, h, out=dx), dy, out=dx)
 
 

@@ -21,6 +21,8 @@ class Softmax(Layer):
     Source:   Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
     """
 
+    straight = True
+
     def build(self, shape: Shape) -> Shape:
         return shape_of_rows(self, shape)
 
@@ -41,6 +43,8 @@ class LogSoftmax(Layer):
     Errors:   ConfigurationError for an input without scores.
     Source:   Bishop, "Pattern Recognition and Machine Learning", 4.3.4.
     """
+
+    straight = True
 
     def build(self, shape: Shape) -> Shape:
         return shape_of_rows(self, shape)

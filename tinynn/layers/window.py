@@ -157,8 +157,9 @@ def in_rows(
         return x
     padded = layer.empty(name, shape)
     if shape != x.shape:
-        padded[...] = fill
-    padded[rows.inside if rows else slice(None), :, columns.inside if columns else slice(None)] = x
+        layer.xp.copyto(padded, layer.ops.scalar(fill, padded.dtype))
+    inside = padded[rows.inside if rows else slice(None), :, columns.inside if columns else slice(None)]
+    layer.xp.copyto(inside, x)
     return padded
 
 

@@ -38,11 +38,15 @@ class ElementwiseLoss(Loss):
     def forward(self, scores: Array, targets: Array, weights: Array | None = None) -> tuple[Array, Any]:
         if not self.fits(scores.shape, targets):
             raise self.misfit(scores.shape, targets)
-        n, t = len(scores), targets.reshape(scores.shape)
-        share = self.share(n, weights)
+        xp, n, t = self.xp, len(scores), targets.reshape(scores.shape)
+        share, L = self.share(n, weights), self.empty("L", ())
         losses = self.elements(scores, t, self.empty_like("losses", scores))
-        L = (losses.reshape(n, -1).mean(axis=1, dtype=self.xp.float64) * share).sum()
-        return L.astype(self.dtype), (scores, t, share)
+        if weights is None:
+            total = xp.sum(losses, dtype=xp.float64, out=self.empty("total", (), xp.float64))
+            xp.multiply(total, 1 / losses.size, out=L, casting="same_kind")
+        else:
+            xp.copyto(L, (losses.reshape(n, -1).mean(axis=1, dtype=xp.float64) * share).sum(), casting="same_kind")
+        return L, (scores, t, share)
 
     def backward(self, dL: Any, cache: Any) -> tuple[Array, None]:
         y, t, share = cache
@@ -89,6 +93,8 @@ class MeanSquaredError(ElementwiseLoss):
     Source:   Legendre, "Nouvelles methodes pour la determination des orbites des cometes", 1805.
     """
 
+    straight = True
+
     def elements(self, y: Array, t: Array, out: Array) -> Array:
         d = self.xp.subtract(y, t, out=out)
         return self.xp.multiply(d, d, out=out)
@@ -107,6 +113,8 @@ class MeanAbsoluteError(ElementwiseLoss):
     Source:   Boscovich, 1757; Laplace, "Traite de mecanique celeste", 1799.
     """
 
+    straight = True
+
     def elements(self, y: Array, t: Array, out: Array) -> Array:
         d = self.xp.subtract(y, t, out=out)
         return self.xp.abs(d, out=out)
@@ -124,6 +132,8 @@ class Huber(ElementwiseLoss):
     Errors:   LabelError for targets of another shape, ConfigurationError for a delta that is not positive.
     Source:   Huber, "Robust Estimation of a Location Parameter", 1964.
     """
+
+    straight = True
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = finite_number(delta, "delta", where="Huber", fix="Huber(delta=1.0)", above=0)
@@ -152,6 +162,8 @@ class BinaryCrossEntropy(ElementwiseLoss):
     Errors:   LabelError for targets of another shape, or outside 0..1.
     Source:   Nielsen, chapter 3, equation (57); Good, "Rational Decisions", 1952.
     """
+
+    straight = True
 
     def elements(self, y: Array, t: Array, out: Array) -> Array:
         xp, linear, work = self.xp, self.empty_like("linear", y), self.empty_like("work", y)

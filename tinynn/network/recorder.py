@@ -25,6 +25,7 @@ KEYWORD_OUT = (np.maximum, np.minimum)
 """Ufuncs that are about to lose `out` as a third argument; for the others it saves a third of the call."""
 
 
+NO_STATE = np.empty(0)
 NUMBERS = (bool, int, float)  # np.float64 is a float too, but may have been computed
 
 
@@ -37,24 +38,28 @@ class Recorder:
 
     `xp` and `ops` stand in for those of a layer: they do what is asked of them and keep it in `calls`. An array that
     is in no known place raises Unrecordable: it was computed behind the recorder's back. So do Python's numbers, unless
-    `settings` says that they stay what they are: a layer's setting may be changed between two calls.
+    `settings` says that they stay what they are: a layer's setting may be changed between two calls. `state`: what
+    layers change as they run, if they do.
     """
 
-    def __init__(self, ops: Any, known: Iterable[np.ndarray], settings: bool = True) -> None:
-        self.settings = settings
+    def __init__(
+        self, ops: Any, known: Iterable[np.ndarray], state: np.ndarray = NO_STATE, settings: bool = True
+    ) -> None:
+        self.settings, self.state = settings, state
         self.calls: list[Callable[[], Any]] = []
         self._known: dict[int, np.ndarray] = {}
-        for array in known:
+        for array in (*known, state):
             self.know(array)
         self.xp = Functions(self)
         self.ops = copy.copy(ops)  # with the constants it holds
         self.ops.xp = self.xp
         for name in dir(type(ops)):
             verb = getattr(type(ops), name)
-            if name.startswith("_") or not callable(verb) or hasattr(verb, "straight") or hasattr(verb, "view"):
+            if name.startswith("_") or not callable(verb) or hasattr(verb, "straight"):
                 continue
             itself = getattr(ops, name)
-            setattr(self.ops, name, partial(self.whole, itself) if hasattr(verb, "whole") else refuse(name))
+            recorded = partial(self.whole, itself) if hasattr(verb, "whole") else refuse(name)
+            setattr(self.ops, name, itself if hasattr(verb, "view") else recorded)
         self._constants = ops._scalars
 
     def know(self, array: np.ndarray) -> None:
@@ -70,6 +75,15 @@ class Recorder:
         # A slice says where in an array; it comes from shapes alone.
         settled = isinstance(value, str | slice | np.dtype | type)
         return value is None or settled or (self.settings and type(value) in NUMBERS)
+
+    def mark(self) -> tuple[int, np.ndarray]:
+        """Where the record stands; `back_to(mark)` undoes what was recorded since, and what that did to the state."""
+        return len(self.calls), self.state.copy()
+
+    def back_to(self, mark: tuple[int, np.ndarray]) -> None:
+        """Calls that cannot be kept are to be made another way."""
+        length, self.state[...] = mark
+        del self.calls[length:]
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Makes the call and keeps it; where it returns a new array, every later call will write into that one."""
@@ -93,13 +107,16 @@ class Recorder:
             self.calls.append(partial(function, *positional, **rest))
         return result
 
-    def sum(self, x: np.ndarray, axis: Any = None, dtype: Any = None, *, out: np.ndarray) -> np.ndarray:
+    def sum(
+        self, x: np.ndarray, axis: Any = None, dtype: Any = None, *, out: np.ndarray, keepdims: bool = False
+    ) -> np.ndarray:
         """np.sum, by the reduction that it comes to."""
         if not self.knows((x, out)):
             raise Unrecordable("sum of an array from elsewhere")
         reduce: Any = np.add.reduce
-        self.calls.append(partial(reduce, x, axis, dtype, out))
-        return reduce(x, axis, dtype, out)
+        over = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+        self.calls.append(partial(reduce, x, over, dtype, out, *((True,) if keepdims else ())))
+        return self.calls[-1]()
 
     def whole(self, verb: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls the verb and keeps that as one call, its arguments in the order in which the verb names them."""

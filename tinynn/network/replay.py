@@ -26,14 +26,14 @@ class Pass:
     def __init__(self, layer: Layer, x: Any, recorder: Recorder, inference: bool = False) -> None:
         self.layer, self.x, self.recorder, self.inference = layer, x, recorder, inference
         self.twin: Any = None
-        start = len(recorder.calls)
+        mark = recorder.mark()
         try:
             self.twin = stand_in(layer, recorder)
             self.y, self.cache = (self.twin.predict(x), None) if inference else self.twin.forward(x)
             if not recorder.knows((self.y, self.cache)):
                 raise Unrecordable(repr(layer))
         except Unrecordable:
-            del recorder.calls[start:]
+            recorder.back_to(mark)
             self.twin = None
             y, self.cache = (layer.predict(x), None) if inference else layer.forward(x)
             self.y = settle(y, layer, recorder)
@@ -42,7 +42,7 @@ class Pass:
     def record_backward(self, dy: Any) -> Any:
         """Records the way back; returns dx."""
         self.dy, recorder = dy, self.recorder
-        start = len(recorder.calls)
+        mark = recorder.mark()
         try:
             if self.twin is None:
                 raise Unrecordable(repr(self.layer))
@@ -50,7 +50,7 @@ class Pass:
             if not recorder.knows(self.dx):
                 raise Unrecordable(repr(self.layer))
         except Unrecordable:
-            del recorder.calls[start:]
+            recorder.back_to(mark)
             self.dx = settle(self.layer.backward(dy, self.cache), self.layer, recorder)
             recorder.calls.append(self.backward)
         return self.dx

@@ -54,7 +54,7 @@ class Replay:
         x, *targets = xs = receive(net, batch, targets=True)
         net._scratch.token = None  # caches from before this step are stale from now on
         storage = net.storage
-        recorder = Recorder(net.ops, [*batch, *xs, storage.params, storage.grads, storage.state])
+        recorder = Recorder(net.ops, [*batch, *xs, storage.params, storage.grads], storage.state)
         for given, converted in zip(batch, xs, strict=True):
             if converted is not given:
                 recorder.call(np.copyto, converted, given, casting="unsafe")
@@ -84,13 +84,13 @@ class LossPass:
 
     def __init__(self, layer: Layer, xs: tuple[Any, ...], recorder: Recorder) -> None:
         self.layer, self.xs = layer, xs
-        start = len(recorder.calls)
+        mark = recorder.mark()
         try:
             self.loss, self.dx = self.run(stand_in(layer, recorder))
             if not recorder.knows((self.loss, self.dx)):
                 raise Unrecordable(repr(layer))
         except Unrecordable:
-            del recorder.calls[start:]
+            recorder.back_to(mark)
             self.loss, dx = self.run(layer)
             self.dx = settle(dx, layer, recorder)
             recorder.calls.append(self.forward_and_backward)
