@@ -137,12 +137,12 @@ JOBS = {
             made=True,
             goals=(Goal("torch", ratio=1 / 5), Goal("jax_jit", ratio=1 / 1.5), FLOOR),
         ),
-        dense("mlp100-32", (100,), 32, 600, AHEAD),
-        dense("mlp100-128", (100,), 128, 250, AHEAD),
-        dense("mlp100-1024", (100,), 1024, 40, AHEAD),
-        dense("mlp512", (512, 512), 128, 40, NEAR, AHEAD),
-        dense("mlp1024", (1024, 1024), 1024, 3, NEAR, AHEAD),
-        Job("lenet", "LeNet-like CNN, batch 64", "step", (1, 28, 28), "lenet", 10, 64, 16, lr=0.01, goals=(AHEAD,)),
+        dense("mlp100-32", (100,), 32, 1500, AHEAD),
+        dense("mlp100-128", (100,), 128, 400, AHEAD),
+        dense("mlp100-1024", (100,), 1024, 50, AHEAD),
+        dense("mlp512", (512, 512), 128, 80, NEAR, AHEAD),
+        dense("mlp1024", (1024, 1024), 1024, 12, NEAR, AHEAD),
+        Job("lenet", "LeNet-like CNN, batch 64", "step", (1, 28, 28), "lenet", 10, 64, 32, lr=0.01, goals=(AHEAD,)),
         Job(
             "predict",
             "one digit, 784-100-10",
@@ -156,4 +156,5 @@ JOBS = {
         ),
     )
 }
-"""By name. The steps are as many as take some 0.1 to 0.5 s together."""
+"""By name. The steps are as many as take some 0.1 to 0.5 s together; so what `fit` does once, recording and compiling a
+step, weighs little."""

@@ -29,7 +29,7 @@ SETTINGS = Settings(rounds=5, trials=3, longest=0.5)
 def job_of(width: int, batch: int) -> Job:
     """One point. As many steps as take roughly a tenth of a second, from a guess of what one takes."""
     guess = 20e-6 + 6 * batch * width * (784 + 10) / 60e9
-    steps = min(max(3, int(0.1 / guess)), 1500, max(3, 20_000 // batch))
+    steps = min(max(10, int(0.1 / guess)), 1500, max(10, 20_000 // batch))
     title = f"784-{width}-10, batch {batch}"
     return Job(f"{width}x{batch}", title, "step", (784,), (width,), 10, batch, steps, made=True)
 

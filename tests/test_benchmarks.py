@@ -304,7 +304,7 @@ def test_sizes_of_the_sweep() -> None:
     for width in sweep.WIDTHS:
         for batch in sweep.BATCHES:
             job = sweep.job_of(width, batch)
-            assert job.steps >= 3 and job.rows <= 20_000
+            assert job.steps >= 10 and job.rows <= 20_000
 
 
 def test_import_times_and_memory_are_numbers() -> None:
