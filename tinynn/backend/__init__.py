@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from tinynn.backend.base import Array, Ops
 from tinynn.backend.cupy_ops import CupyOps
+from tinynn.backend.llvm_ops import LlvmOps
 from tinynn.backend.numpy_ops import NumpyOps
 from tinynn.errors import ConfigurationError
 
 __all__ = ["Array", "NumpyOps", "Ops", "get_backend"]
 
-BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps, "cupy": CupyOps}
+BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps, "cupy": CupyOps, "llvm": LlvmOps}
 
 
 def get_backend(name: str | Ops) -> Ops:

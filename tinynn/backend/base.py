@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,3 +56,30 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, 
         """out = x @ W + b. Shapes: x (N, D), W (D, M), b (M,), out (N, M)."""
         self.matmul(x, W, out=out)
         return self.xp.add(out, b, out=out)
+
+    # --- capture
+
+    records = False
+    """Whether calls of `xp` and of the verbs may be recorded, to be made again without the layers."""
+
+    def capture(self, calls: Sequence[Callable[[], Any]]) -> Sequence[Callable[[], Any]]:
+        """Recorded calls in the form in which this backend makes them again the fastest."""
+        return calls
+
+    def capture_run(
+        self,
+        gathers: Sequence[tuple[Array, Array]],
+        calls: Sequence[Callable[[], Any]],
+        update: tuple[str, Sequence[Any]],
+        loss: tuple[Array, Array],
+        judged: tuple[Array, Array, Array] | None,
+    ) -> Any:
+        """Whole steps of training as one call, run(arrays, order, numbers); None where the backend has no such thing.
+
+        A step gathers rows (x, out) of arrays, makes the calls, then the update: the name of a verb and its arguments.
+        `loss`: a step's loss, and the sum that it is added to, times the rows. `judged`: scores, labels, and the count
+        to which the rows are added whose largest score is at the label.
+        `arrays`: in the place of those that were gathered from, and like them; `order`: the rows of the steps, one step
+        behind the other; `numbers`: run.numbers(verb, arguments) of each step, or of one for all.
+        """
+        return None

@@ -19,6 +19,7 @@ class NumpyOps(Ops):
 
     name = "numpy"
     xp = np
+    records = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,6 +21,8 @@ def predict(net: Any, xs: tuple[Any, ...], batch_size: int) -> Any:
 
     Errors: ShapeError, DataError.
     """
+    if len(xs) == 1 and (y := again(net, xs[0], batch_size)) is not None:
+        return y
     if type(batch_size) is not int or batch_size < 1:
         batch_size = positive_integer(batch_size, "batch_size", where=net.where, fix="leave it out, or 1024")
     xs = receive(net, xs)
@@ -35,6 +37,27 @@ def predict(net: Any, xs: tuple[Any, ...], batch_size: int) -> Any:
         if net.xp.isnan(y).any():
             find_nan(net, xs)
     return ys[0] if len(ys) == 1 else tuple(ys)
+
+
+def again(net: Any, x: Any, batch_size: Any) -> Any:
+    """What comes of rows like those of the replay, by the shortest way; None where it is not sure to be right."""
+    replay: Inference | None = net._scratch.__dict__.get(Inference)
+    if replay is None or type(x) is not np.ndarray or x.dtype is not replay.x.dtype or x.shape != replay.x.shape:
+        return None
+    if type(batch_size) is not int or len(x) > batch_size:
+        return None
+    net._scratch.token = None
+    try:
+        if replay.quiet:
+            y = replay(x).copy()
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                y = replay(x).copy()
+    except Exception:  # the long way will raise it again and say where
+        return None
+    flat = y.reshape(-1)
+    total = flat.dot(flat)  # NaN if there is one in it
+    return y if total == total else None
 
 
 def run(net: Any, xs: tuple[Any, ...]) -> Any:
@@ -75,7 +98,8 @@ class Inference:
         for layer in net.chain if net.final_loss is None else (*net.chain, net.final_loss):
             y = Pass(layer, y, recorder, inference=True).y
         self.y = y
-        self.calls = tuple(recorder.calls)
+        self.calls = tuple(net.ops.capture(recorder.calls))
+        self.quiet = all(hasattr(call, "machine_code") for call in self.calls)  # NumPy warns of what overflows
 
     def __call__(self, x: Any) -> Any:
         self.x[...] = x

@@ -137,7 +137,7 @@ class Sequential(Network):
 
     @property
     def replays(self) -> bool:
-        return type(self) is Sequential and self.ops.name == "numpy"
+        return type(self) is Sequential and self.ops.records
 
     def reads(self, name: str) -> tuple[str, ...]:
         above = str(int(name) - 1) if name != "0" else "x"

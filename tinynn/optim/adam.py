@@ -25,6 +25,8 @@ class Adam(Optimizer):
     Source: Kingma, Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1.
     """
 
+    straight = True
+    steady = False  # the corrections for the bias change from step to step
     vectors = ("m", "v")
     beta1 = Setting("decay of the mean", "0.9", least=0, below=1)
     beta2 = Setting("decay of the mean square", "0.999", least=0, below=1)
@@ -61,6 +63,8 @@ class AdamW(Optimizer):
     weight_decay.
     """
 
+    straight = True
+    steady = False  # the corrections for the bias change from step to step
     vectors = ("m", "v")
     beta1, beta2, eps = Adam.beta1, Adam.beta2, Adam.eps
     weight_decay = Setting("decay of the weights", "0.01", least=0)

@@ -36,6 +36,13 @@ class Optimizer:
     vectors: tuple[str, ...] = ()
     """The flat vectors that the optimizer keeps, of the layout of the parameters: `self.vector("velocity")`."""
 
+    straight = False
+    """True for an optimizer whose update is one call of a verb of `ops`, whose numbers may differ from step to step.
+    Then a backend can make many steps in one call. No subclass inherits it."""
+
+    steady = True
+    """Whether an update has the same numbers each time, as long as the learning rate is the same."""
+
     # Bounds that float32 holds, with room: a 0 made of 1e-50 would divide.
     clip_norm = Setting("largest norm of the gradient", "1.0", least=1e-30, below=1e30, optional=True)
     clip_value = Setting("largest element of the gradient", "0.5", least=1e-30, below=1e30, optional=True)
@@ -75,13 +82,21 @@ class Optimizer:
             self._lr = finite_number(lr, "the learning rate lr", where=kind, fix=fix, above=0)
             self._schedule = None
 
+    @property
+    def clips(self) -> bool:
+        """Whether a step changes the gradients before the update."""
+        return self.clip_norm is not None or self.clip_value is not None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the numbers of an update depend on the step."""
+        return self._schedule is not None or not self.steady
+
     # --- a step
 
     def step(self, net: Network) -> None:
         """Updates every parameter of the network from its gradient."""
-        storage = net.storage
-        if storage is not self._storage:
-            self._join(storage)
+        storage = self.joined(net)
         if self.clip_value is not None:
             xp, largest = storage.ops.xp, self.clip_value
             xp.minimum(storage.grads, largest, out=storage.grads)
@@ -90,6 +105,12 @@ class Optimizer:
             storage.ops.clip_norm(storage.grads, self.clip_norm, storage.work)
         self.update(storage.ops, storage, self._lr if self._schedule is None else self.lr)
         self.steps_taken += 1
+
+    def joined(self, net: Network) -> Storage:
+        """The network's storage, taken as its own; StateError where the optimizer belongs to another network."""
+        if net.storage is not self._storage:
+            self._join(net.storage)
+        return net.storage
 
     def update(self, ops: Ops, storage: Storage, lr: float) -> None:
         """Changes `storage.params` from `storage.grads`: what a subclass defines."""

@@ -22,6 +22,7 @@ class RMSProp(Optimizer):
     Source: Tieleman, Hinton, "Neural Networks for Machine Learning", lecture 6.5, 2012.
     """
 
+    straight = True
     vectors = ("squares",)
     rho = Setting("decay of the mean square", "0.9", least=0, below=1)
     eps = Setting("summand", "1e-8", least=1e-30)  # float32 takes 1e-50 for 0
@@ -56,6 +57,7 @@ class Adagrad(Optimizer):
     Source: Duchi, Hazan, Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", 2011.
     """
 
+    straight = True
     vectors = ("squares",)
     eps = Setting("summand", "1e-8", least=1e-30)  # float32 takes 1e-50 for 0
     l2 = Setting("weight decay", "1e-4", least=0)

@@ -28,6 +28,7 @@ class SGD(Optimizer):
     Hinton, "On the importance of initialization and momentum in deep learning", 2013.
     """
 
+    straight = True
     vectors = ("velocity",)
     l2 = Setting("weight decay", "1e-4", least=0)
     momentum = Setting("momentum", "0.9", least=0, below=1)

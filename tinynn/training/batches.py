@@ -24,13 +24,20 @@ class Batches:
         self.rooms = [ops.xp.empty((size, *array.shape[1:]), array.dtype) for array in arrays]
         self.by_length: dict[int, tuple[Any, ...]] = {}
 
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """The same for batches that can take the place of these."""
+        return self.batch_size, *((room.dtype, room.shape) for room in self.rooms)
+
     def __call__(self, order: np.ndarray) -> Iterator[tuple[Any, ...]]:
-        take, size = self.ops.take, self.batch_size
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            batch = self.by_length.get(len(rows))
-            if batch is None:
-                batch = self.by_length[len(rows)] = tuple(room[: len(rows)] for room in self.rooms)
-            for array, part in zip(self.arrays, batch, strict=True):
-                take(array, rows, out=part)
-            yield batch
+        for start in range(0, len(order), self.batch_size):
+            yield self.gather(order[start : start + self.batch_size])
+
+    def gather(self, rows: np.ndarray) -> tuple[Any, ...]:
+        """The batch of these rows."""
+        batch = self.by_length.get(len(rows))
+        if batch is None:
+            batch = self.by_length[len(rows)] = tuple(room[: len(rows)] for room in self.rooms)
+        for array, part in zip(self.arrays, batch, strict=True):
+            self.ops.take(array, rows, out=part)
+        return batch

@@ -12,12 +12,11 @@ from tinynn.checks import positive_integer
 from tinynn.errors import ConfigurationError, StateError
 from tinynn.network import Network
 from tinynn.random import generator
-from tinynn.training.batches import Batches
 from tinynn.training.examples import checked
 from tinynn.training.history import History
 from tinynn.training.interrupt import Interruptible
 from tinynn.training.progress import Progress
-from tinynn.training.step import Step
+from tinynn.training.steps import steps_of
 from tinynn.training.tally import Tally
 
 __all__ = ["Optimizer", "fit"]
@@ -81,23 +80,18 @@ def fit(
         validation = checked(net, validation, "validation")
 
     history, storage = History(), net.storage
-    batches, step = Batches(net.ops, data, batch_size), Step(net, capture)
     shown = Progress(progress, epochs, steps=-(-len(data[0]) // batch_size))
     lowest, best = math.inf, None
     # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
-    with np.errstate(over="ignore", invalid="ignore"), Interruptible() as run:
+    recorded = steps_of(net, optimizer, data, batch_size, capture)
+    with np.errstate(over="ignore", invalid="ignore"), Interruptible() as run, recorded as steps:
         for epoch in range(epochs):
             before = storage.params.copy(), storage.state.copy()
             order = generator(seed, "shuffle", epoch).permutation(len(data[0]))
             tally = Tally(net)
             shown.start(epoch)
             started = time.perf_counter()
-            for number, batch in enumerate(batches(order), start=1):
-                loss, given = step(batch)
-                if epoch == 0 and number == 1:
-                    storage.check_gradients_written()
-                optimizer.step(net)
-                tally.add(loss, *given)
+            for number in steps(order, tally):
                 shown.step(number)
                 if run.asked:
                     break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -67,11 +68,16 @@ class Replay:
         for each in reversed(passes[net.lowest :]):
             dy = each.record_backward(dy)
         self.given = self.end.xs
-        self.calls = tuple(recorder.calls)
+        self.ops, self.recorded = net.ops, recorder.calls
 
     @property
     def loss(self) -> Any:
         return self.end.loss
+
+    @functools.cached_property
+    def calls(self) -> tuple[Any, ...]:
+        """The recorded calls as the backend makes them."""
+        return tuple(self.ops.capture(self.recorded))
 
     def __call__(self) -> tuple[Any, tuple[Any, ...]]:
         for call in self.calls:

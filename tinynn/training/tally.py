@@ -46,6 +46,17 @@ class Tally:
         self.targets[self.waiting : end] = targets[0]
         self.waiting = end
 
+    def add_run(self, total: Any, rows: int, right: Any) -> None:
+        """Several batches: the sum of their losses times their rows, and how many rows are right, or None.
+
+        Both sums are taken over: they are 0 afterwards.
+        """
+        self.total, self.weight = self.total + total, self.weight + rows
+        total[...] = 0
+        if right is not None:
+            self.right, self.counted = self.right + right[0], self.counted + rows
+            right[...] = 0
+
     def count(self) -> None:
         """Judges the rows that wait."""
         if self.waiting:
