@@ -96,7 +96,9 @@ class Optimizer:
 
     def step(self, net: Network) -> None:
         """Updates every parameter of the network from its gradient."""
-        storage = self._storage if net.storage is self._storage else self.joined(net)
+        storage = net.storage
+        if storage is not self._storage:
+            self.joined(net)
         if self.clip_value is not None:
             xp, largest = storage.ops.xp, self.clip_value
             xp.minimum(storage.grads, largest, out=storage.grads)
