@@ -175,6 +175,13 @@ def sign(code: Code, type: Type, x: str) -> str:
     return choose(code, type, code(f"fcmp ogt {type} {x}, {type.all(0)}"), type.all(1), below)
 
 
+def remainder(code: Code, type: Type, a: str, b: str) -> str:
+    """What is left of a by b, of the sign of b."""
+    r = code(f"frem {type} {a}, {b}")
+    wrong = code(f"fcmp olt {type} {code(f'fmul {type} {r}, {b}')}, {type.all(0)}")
+    return choose(code, type, wrong, code(f"fadd {type} {r}, {b}"), r)
+
+
 def clip(code: Code, type: Type, x: str, low: str, high: str) -> str:
     return minimum(code, type, maximum(code, type, x, low), high)
 
@@ -210,5 +217,6 @@ FUNCTIONS: dict[Any, Callable[..., str]] = {
     np.sign: sign,
     np.tanh: tanh,
     np.clip: clip,
+    np.remainder: remainder,
 }
 """By ufunc; those of two results, or of another dtype than their arguments, but for comparisons, are not here."""

@@ -167,10 +167,12 @@ def over(
     out: np.ndarray,
     body: Callable[[Here], None],
     dtypes: Sequence[np.dtype] = (),
+    alone: bool = False,
 ) -> None:
     """Loops over all places of arrays that broadcast to one shape, in the order in which `out` lies in memory.
 
-    `dtypes`: of other values of the body than the arrays, since the widest decides how many go into a vector.
+    `dtypes`: of other values of the body than the arrays, since the widest decides how many go into a vector. `alone`:
+    one thread does it all, where places are not independent of each other.
     """
     sizes, strides = axes(shape, [np.broadcast_to(x, shape) for x in arrays.values()], out)
     steps = dict(zip(arrays, strides, strict=True))
@@ -183,7 +185,7 @@ def over(
         def moved(i: Any) -> dict[Any, Any]:
             return {key: code.plus(at[key], code.times(i, steps[key][axis])) for key in at}
 
-        loop, once = (code.shared, code.once) if axis == 0 else (code.loop, code.here)
+        loop, once = (code.shared, code.once) if axis == 0 and not alone else (code.loop, code.here)
         if axis < len(sizes) - 1:
             with loop(sizes[axis]) as i:
                 nest(axis + 1, moved(i))
@@ -196,7 +198,8 @@ def over(
             with once():
                 body(Here(code, arrays, inner, moved(full * lanes), lanes, rest))
 
-    nest(0, dict.fromkeys(arrays, 0))
+    with code.only(0) if alone else code.here():
+        nest(0, dict.fromkeys(arrays, 0))
 
 
 def axes(shape: tuple[int, ...], arrays: list[np.ndarray], out: np.ndarray) -> tuple[list[int], list[list[int]]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.compiler.code import Code
-from tinynn.compiler.elementwise import usable
+from tinynn.compiler.elementwise import Elementwise, usable
 from tinynn.compiler.engine import lanes_of, processor
 from tinynn.compiler.inner import Inner
 from tinynn.compiler.transposition import rows_of
@@ -177,9 +177,14 @@ class Tile:
                 code.store(place, r * out_row + v * type.lanes, code.get(sums[r][v], type), type, active)
 
 
-def product(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Product | None:
+def product(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Product | Elementwise | None:
     """A call of dot or matmul as one that can be compiled; None where it cannot."""
-    if function not in (np.dot, np.matmul) or kwargs or len(args) != 3 or not usable(*args):
+    if function not in (np.dot, np.matmul) or kwargs or len(args) != 3:
+        return None
+    out = args[2]
+    if usable(out) and out.dtype in FLOATS and 0 in args[0].shape:  # no terms
+        return Elementwise(np.positive, (0.0,), out, out.dtype)
+    if not usable(*args):
         return None
     if args[2].ndim == 2:
         return checked(Product(*args))

@@ -15,12 +15,13 @@ from tinynn.compiler.losses import loss_verb
 from tinynn.compiler.products import product
 from tinynn.compiler.reductions import inner_product, sums
 from tinynn.compiler.rows import take
+from tinynn.compiler.uniform import uniform
 from tinynn.compiler.windows import window_verb
 
 __all__ = ["compiled", "emit", "understood"]
 
 FUNCTIONS = (elementwise, product, sums, inner_product)
-VERBS = (loss_verb, take, window_verb)
+VERBS = (loss_verb, take, window_verb, uniform)
 
 
 def understood(call: Any, constants: Iterable[np.ndarray]) -> Any:

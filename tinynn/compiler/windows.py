@@ -69,13 +69,14 @@ def output(tap: slice, w: int) -> int | None:
 
 @dataclass(frozen=True)
 class MaxBackward:
-    """The verb max_window_backward, for windows that do not overlap and leave nothing out."""
+    """The verb max_window_backward; `tiled`: the windows do not overlap and leave nothing out."""
 
     dy: np.ndarray
     y: np.ndarray
     x: np.ndarray
     taps: Any
     out: np.ndarray
+    tiled: bool
 
     @property
     def work(self) -> int:
@@ -98,9 +99,15 @@ class MaxBackward:
                 else:  # the first that is the largest gets it all
                     first = code(f"select {flags} {found}, {flags} zeroinitializer, {flags} {hit}")
                     found = code(f"or {flags} {found}, {hit}")
-                here.store(("out", i), choose(code, type, first, dy, type.all(0)))
+                value = choose(code, type, first, dy, type.all(0))
+                if not self.tiled:
+                    value = code(f"fadd {type} {here.load(('out', i))}, {value}")
+                here.store(("out", i), value)
 
-        over(code, self.y.shape, arrays, self.y, body)
+        if not self.tiled:
+            Group(Elementwise(np.positive, (0.0,), self.out, self.out.dtype)).emit(code)
+            code.barrier()
+        over(code, self.y.shape, arrays, self.y, body, alone=not self.tiled)
 
 
 def window_verb(name: str, args: tuple[Any, ...]) -> Any:
@@ -121,7 +128,7 @@ def window_verb(name: str, args: tuple[Any, ...]) -> Any:
     if name == "max_window_backward":
         dy, y, x, taps, out, *_ = args
         tiled = all(last.start < last.step for last in taps[-1]) and out.size == len(taps) * y.size
-        return MaxBackward(dy, y, x, taps, out) if tiled else None
+        return MaxBackward(dy, y, x, taps, out, tiled)
     if name == "sum_window_backward":
         dy, taps, out = args
         zero = Elementwise(np.positive, (0.0,), out, out.dtype)
