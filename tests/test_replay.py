@@ -280,6 +280,7 @@ def test_only_what_must_be_is_called_as_it_is() -> None:
         "units of rows",
         "units of images",
         "binary",
+        "dropout and norms",
     ):
         assert whole(replay_of(NETWORKS[name][0](), NETWORKS[name][1])) == [], name
     assert whole(replay_of(NETWORKS["a layer of one's own"][0](), ROWS)) == ["Gain", "Gain"]
@@ -396,6 +397,36 @@ def test_what_was_done_to_the_state_before_a_call_that_cannot_be_recorded_is_und
         return Sequential(Affine(9), Counts(), Affine(4), SoftmaxCrossEntropy())
 
     assert whole(replay_of(make(), ROWS)) == ["Counts", "Counts"]
+    assert_same(run(make(), ROWS, LABELS, True), run(make(), ROWS, LABELS, False))
+
+
+def test_dropout_goes_on_with_its_masks_from_call_to_call() -> None:
+    def made(capture: bool) -> tuple[Any, ...]:
+        net = Sequential(Dropout(0.2), Affine(9), ReLU(), Dropout(), Affine(4), SoftmaxCrossEntropy()).build((12,))
+        losses = []
+        for epochs, batch_size in ((2, 10), (1, 10), (3, 7), (2, 10)):
+            more = {"epochs": epochs, "batch_size": batch_size, "progress": False, "capture": capture}
+            losses += fit(net, Adam(0.01), (ROWS, LABELS), **more).loss
+            net.predict(ROWS[:3])
+        return net.storage.params.copy(), net.storage.state.copy(), losses
+
+    assert_same(made(True), made(False))
+
+
+def test_a_step_that_cannot_be_recorded_changes_the_state_once() -> None:
+    class Fails(ReLU):
+        """Fails where it is recorded, and nowhere else."""
+
+        straight = True
+
+        def forward(self, x: Any) -> Any:
+            if self.xp is not np:
+                raise RuntimeError
+            return super().forward(x)
+
+    def make() -> Sequential:
+        return Sequential(Dropout(), Affine(9), Fails(), Affine(4), SoftmaxCrossEntropy())
+
     assert_same(run(make(), ROWS, LABELS, True), run(make(), ROWS, LABELS, False))
 
 

@@ -27,6 +27,7 @@ class Dropout(Layer):
     Source:   Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout", 2014.
     """
 
+    straight = True
     predict_differs = True
 
     def __init__(self, rate: float = 0.5) -> None:

@@ -37,14 +37,24 @@ class Step:
                 if replay is not None and replay.batch is batch:
                     return replay()
                 if self.seen.get(n) is batch:
-                    replay = self.replays[n] = Replay(self.net, batch)
-                    return replay.loss, replay.given
+                    return self.record(n, batch)
             except Exception:  # the layers' own code, below, will raise it again and say where
                 self.capture = False
             self.seen[n] = batch
         loss, cache = self.net.forward(*batch)
         self.net.backward(1.0, cache)
         return loss, cache.given
+
+    def record(self, n: int, batch: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """The step made and recorded; where that fails the state is what it was, since the step will be made again."""
+        state = self.net.storage.state
+        before = state.copy()
+        try:
+            replay = self.replays[n] = Replay(self.net, batch)
+        except Exception:
+            state[...] = before
+            raise
+        return replay.loss, replay.given
 
 
 class Replay:
