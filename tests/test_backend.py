@@ -229,6 +229,18 @@ def test_sgd_update(dtype: str, block: int, size: int, decayed: int, l2: float, 
     np.testing.assert_array_equal(grads, held)
 
 
+def test_look_up_and_its_backward() -> None:
+    x, rows = np.arange(6.0).reshape(3, 2), np.array([[2, 0, 2], [2, 2, 1]], np.uint32)
+    out = np.full((2, 3, 2), np.nan)
+    assert ops.look_up(x, rows, out) is out
+    np.testing.assert_array_equal(out, x[rows])
+    dy, back = np.arange(12.0).reshape(2, 3, 2), np.full((3, 2), np.nan)
+    assert ops.look_up_backward(dy, rows, back) is back
+    np.testing.assert_array_equal(back, [dy[0, 1], dy[1, 2], dy[0, 0] + dy[0, 2] + dy[1, 0] + dy[1, 1]])
+    with pytest.raises(IndexError):
+        ops.look_up(x, rows + np.uint32(1), out)
+
+
 def test_asarray_copies_only_where_it_must() -> None:
     x = np.arange(3.0)
     assert ops.asarray(x) is x

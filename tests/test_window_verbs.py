@@ -138,3 +138,21 @@ def test_max_window_keeps_nan(draw: Draw, down: Any, across: Any, data: st.DataO
     ops.max_window(x, both, y)
     seen = sum(np.isnan(x[rows, :, columns]) for rows, columns in both) > 0
     np.testing.assert_array_equal(np.isnan(y), seen)
+
+
+@given(draws, sizes, sizes, sizes, sizes)
+def test_the_largest_pixel(draw: Draw, N: int, C: int, H: int, W: int) -> None:
+    x, dy = draw(N, C, H, W), draw(N, C)
+    held = x.copy(), dy.copy()
+    y, first = draw.out(N, C), np.full((N, C), -1)
+    assert ops.max_pixel(x, y, first) is y
+    dx, right = draw.out(N, C, H, W), np.zeros((N, C, H, W))
+    assert ops.max_pixel_backward(dy, first, dx) is dx
+    for n, c in np.ndindex(N, C):
+        values = [x[n, c, h, w] for h, w in np.ndindex(H, W)]
+        place = values.index(max(values))
+        assert y[n, c] == max(values) and first[n, c] == place
+        right[n, c, place // W, place % W] = dy[n, c]
+    np.testing.assert_array_equal(dx, right)
+    np.testing.assert_array_equal(x, held[0])
+    np.testing.assert_array_equal(dy, held[1])

@@ -13,7 +13,7 @@ from tinynn.backend.normal_verbs import NormalVerbs
 from tinynn.backend.random_verbs import RandomVerbs
 from tinynn.backend.softmax_verbs import SoftmaxVerbs
 from tinynn.backend.update_verbs import UpdateVerbs
-from tinynn.backend.verbs import Array, straight
+from tinynn.backend.verbs import Array, straight, whole
 from tinynn.backend.window_verbs import WindowVerbs
 
 __all__ = ["Array", "Ops"]
@@ -39,6 +39,18 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, 
     @abstractmethod
     def take(self, x: Array, rows: Array, out: Array) -> Array:
         """out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
+
+    @whole
+    def look_up(self, x: Array, rows: Array, out: Array) -> Array:
+        """out = x[rows], for rows of any shape. Errors: IndexError for one outside x where the device notices it."""
+        return x.take(rows, axis=0, out=out)
+
+    @whole
+    def look_up_backward(self, dy: Array, rows: Array, out: Array) -> Array:
+        """out[v] = the sum of dy over the places where `rows` is v."""
+        out[...] = 0
+        self.xp.add.at(out, rows.reshape(-1), dy.reshape(-1, *out.shape[1:]))
+        return out
 
     @straight
     def check_labels(self, labels: Array, classes: int) -> None:

@@ -101,6 +101,26 @@ class WindowVerbs(Verbs):
             self.xp.add(seen, dy, out=seen)
         return out
 
+    @whole
+    def max_pixel(self, x: Array, out: Array, first: Array) -> Array:
+        """out[n, c] = the largest of x[n, c, h, w]; `first`, integers: the place of the first such, row by row.
+
+        Shapes: x (N, C, H, W), in any order in memory; out, first (N, C).
+        """
+        pixels = x.reshape(*x.shape[:2], -1)
+        first[...] = pixels.argmax(axis=2)
+        # Without `out`: given it, NumPy 2.0.0 takes the wrong maximum along an axis that lies backwards in memory.
+        out[...] = pixels.max(axis=2)
+        return out
+
+    @whole
+    def max_pixel_backward(self, dy: Array, first: Array, out: Array) -> Array:
+        """out[n, c, h, w] = dy[n, c] at the place that `first` names, else 0. Shapes: as above, `out` as x."""
+        N, C, _, W = out.shape
+        out[...] = 0
+        out[self.xp.arange(N)[:, None], self.xp.arange(C), first // W, first % W] = dy
+        return out
+
 
 def disjoint(taps: Taps) -> bool:
     """Whether no two windows overlap: the taps all start within one stride."""

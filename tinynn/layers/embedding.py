@@ -24,6 +24,7 @@ class Embedding(Layer):
     Source:   Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model", 2003.
     """
 
+    straight = True
     integer_inputs = True
 
     def __init__(self, V: int, D: int, W: Init | Array = standard_normal) -> None:
@@ -44,16 +45,16 @@ class Embedding(Layer):
                 got=f"dtype {x.dtype}",
                 fix="x.astype(int); Embedding must be the first to read the input",
             )
-        x = x.astype(self.xp.uint32)  # a negative one would count from the end; as uint32 it is out of range
+        ids = self.empty("ids", x.shape, self.xp.uint32)
+        self.xp.copyto(ids, x, casting="unsafe")  # a negative one would count from the end; now it is out of range
         try:
-            return self.W.take(x, axis=0), x
+            return self.ops.look_up(self.W, ids, out=self.empty("y", (*x.shape, self.D))), ids
         except IndexError:
-            self.refuse(self.ops.to_host(x))
+            self.refuse(self.ops.to_host(ids))
             raise
 
-    def backward(self, dy: Array, x: Array) -> None:
-        self.dW[...] = 0
-        self.xp.add.at(self.dW, x.reshape(-1), dy.reshape(-1, self.D))
+    def backward(self, dy: Array, ids: Array) -> None:
+        self.ops.look_up_backward(dy, ids, out=self.dW)
 
     def refuse(self, x: Any) -> None:
         """Errors: DataError with the first integer that is out of range and its place."""

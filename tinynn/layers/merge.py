@@ -20,6 +20,8 @@ class Add(Layer):
     Errors:   ShapeError for inputs of different shapes, or only one.
     """
 
+    straight = True
+
     def build(self, *shapes: Shape) -> Shape:
         return one_shape(self, shapes)
 
@@ -40,6 +42,8 @@ class Multiply(Layer):
     Backward: dx_i = dy times the product of the other x.
     Errors:   ShapeError for inputs of different shapes, or only one.
     """
+
+    straight = True
 
     def build(self, *shapes: Shape) -> Shape:
         return one_shape(self, shapes)
@@ -70,6 +74,8 @@ class Concat(Layer):
     Errors:   ShapeError for inputs that differ elsewhere, for only one, for an axis that they do not have.
     """
 
+    straight = True
+
     def __init__(self, axis: int = 0) -> None:
         self.axis = whole_number(axis, "the axis", where="Concat", fix="Concat(axis=0)")
 
@@ -85,19 +91,21 @@ class Concat(Layer):
                 got=", ".join(map(str, shapes)),
                 fix="Concat(axis=...) counts within an example; Flatten() or Reshape() bring inputs into one form",
             )
-        self.cuts: list[int] = []  # where one part ends and the next begins
-        for shape in shapes[:-1]:
-            self.cuts.append((self.cuts or [0])[-1] + shape[axis])
-        self.along = axis + 1  # with the batch axis in front
-        return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])
+        self.parts: list[tuple[slice, ...]] = []  # where each x stands in y
+        end = 0
+        for shape in shapes:
+            start, end = end, end + shape[axis]
+            self.parts.append((*[slice(None)] * (axis + 1), slice(start, end)))  # the batch axis is in front
+        return (*shapes[0][:axis], end, *shapes[0][axis + 1 :])
 
     def forward(self, *xs: Array) -> tuple[Array, None]:
-        size = sum(x.shape[self.along] for x in xs)
-        shape = (*xs[0].shape[: self.along], size, *xs[0].shape[self.along + 1 :])
-        return self.xp.concatenate(xs, axis=self.along, out=self.empty("y", shape)), None
+        y = self.empty("y", (len(xs[0]), *self._built().output))
+        for part, x in zip(self.parts, xs, strict=True):
+            self.xp.copyto(y[part], x)
+        return y, None
 
     def backward(self, dy: Array, cache: None) -> tuple[Array, ...]:
-        return tuple(self.xp.split(dy, self.cuts, axis=self.along))
+        return tuple([dy[part] for part in self.parts])
 
 
 class Residual(Layer):

@@ -137,24 +137,18 @@ class GlobalMaxPool(Layer):
     Source:   Oquab, Bottou, Laptev, Sivic, "Is Object Localization for Free?", 2015.
     """
 
+    straight = True
+
     def build(self, shape: Shape) -> Shape:
         return image_shape(self, shape)[:1]
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, Array]]:
-        N, C, H, W = x.shape
-        pixels = x.reshape(N, C, H * W)
-        first = pixels.argmax(axis=2)
-        # Without `out`: given it, NumPy 2.0.0 takes the wrong maximum along an axis that lies backwards in memory.
-        return pixels.max(axis=2), (x, first)
+        y, first = self.empty("y", x.shape[:2]), self.empty("first", x.shape[:2], self.xp.int64)
+        return self.ops.max_pixel(x, y, first), (x, first)
 
     def backward(self, dy: Array, cache: tuple[Array, Array]) -> Array:
         x, first = cache
-        N, C, _, W = x.shape
-        dx = self.empty_like("dx", x)
-        dx[...] = 0
-        n, c = self.xp.arange(N)[:, None], self.xp.arange(C)
-        dx[n, c, first // W, first % W] = dy
-        return dx
+        return self.ops.max_pixel_backward(dy, first, out=self.empty_like("dx", x))
 
 
 class Upsample2D(Layer):
@@ -165,6 +159,8 @@ class Upsample2D(Layer):
     Errors:   ConfigurationError for a scale that is no positive integer, an input that is no image.
     Source:   Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", 2016.
     """
+
+    straight = True
 
     def __init__(self, scale: Pair) -> None:
         self.down, self.across = pair("the scale", scale, "Upsample2D")
@@ -177,7 +173,7 @@ class Upsample2D(Layer):
         x = in_rows(self, "x", x)
         H, C, W, N = x.shape
         y = self.empty("y", (H, self.down, C, W, self.across, N))
-        y[...] = x[:, None, :, :, None]
+        self.xp.copyto(y, x[:, None, :, :, None])
         return as_images(y.reshape(H * self.down, C, W * self.across, N)), None
 
     def backward(self, dy: Array, cache: None) -> Array:
@@ -185,7 +181,7 @@ class Upsample2D(Layer):
         H, W = dy.shape[0] // self.down, dy.shape[2] // self.across
         blocks = dy.reshape(H, self.down, dy.shape[1], W, self.across, dy.shape[3])
         dx = self.empty("dx", (H, dy.shape[1], W, dy.shape[3]))
-        return as_images(blocks.sum(axis=(1, 4), out=dx))
+        return as_images(self.xp.sum(blocks, axis=(1, 4), out=dx))
 
 
 def taps_in_the_image(layer: Layer, rows: Axis, columns: Axis) -> list[tuple[slice, slice]]:

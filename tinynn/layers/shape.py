@@ -101,6 +101,8 @@ class Permute(Layer):
     Example:  Permute(2, 0, 1) takes images (height, width, channels) to (channels, height, width).
     """
 
+    straight = True
+
     def __init__(self, *axes: int) -> None:
         self.axes = axes
 
