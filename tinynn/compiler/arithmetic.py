@@ -120,6 +120,11 @@ def magic_bits(type: Type) -> int:
 
 
 def expm1(code: Code, type: Type, x: str) -> str:
+    """e^x - 1, which has the sign of x, that of a zero too."""
+    return code.intrinsic("copysign", type, unsigned_expm1(code, type, x), x)
+
+
+def unsigned_expm1(code: Code, type: Type, x: str) -> str:
     """e^x - 1 = 2^n (e^r - 1) + (2^n - 1): for small x n is 0, and no digits are lost."""
     low, high = (-18.0, 88.7) if type.size == 4 else (-38.0, 709.7)
     y = choose(code, type, code(f"fcmp olt {type} {x}, {type.all(low)}"), type.all(low), x)
@@ -139,7 +144,7 @@ def expm1(code: Code, type: Type, x: str) -> str:
 
 def tanh(code: Code, type: Type, x: str) -> str:
     """-m / (2 + m) with m = e^(-2|x|) - 1, and the sign of x."""
-    m = expm1(code, type, code(f"fmul {type} {absolute(code, type, x)}, {type.all(-2.0)}"))
+    m = unsigned_expm1(code, type, code(f"fmul {type} {absolute(code, type, x)}, {type.all(-2.0)}"))
     y = code(f"fdiv {type} {negative(code, type, m)}, {code(f'fadd {type} {m}, {type.all(2)}')}")
     return code.intrinsic("copysign", type, y, x)
 
@@ -164,22 +169,26 @@ def log1p(code: Code, type: Type, x: str) -> str:
     k_ln2 = code(f"fmul {type} {code(f'sitofp {whole} {k} to {type}')}, {type.all(math.log(2))}")
     log_u = code.intrinsic("fmuladd", type, s, series, k_ln2)
     y = code(f"fadd {type} {log_u}, {code(f'fdiv {type} {lost}, {u}')}")
+    y = code.intrinsic("copysign", type, y, x)
     y = choose(code, type, code(f"fcmp one {type} {x}, {type.all(math.inf)}"), y, code(f"fadd {type} {x}, {x}"))
     y = choose(code, type, code(f"fcmp oeq {type} {x}, {type.all(-1)}"), type.all(-math.inf), y)
     return choose(code, type, code(f"fcmp olt {type} {x}, {type.all(-1)}"), type.all(math.nan), y)
 
 
 def sign(code: Code, type: Type, x: str) -> str:
-    """1, -1, or x itself where that is 0 or NaN."""
-    below = choose(code, type, code(f"fcmp olt {type} {x}, {type.all(0)}"), type.all(-1), x)
+    """1, -1, 0 for both zeros, or NaN."""
+    zero = code(f"fadd {type} {x}, {type.all(0)}")  # -0 + 0 is 0
+    below = choose(code, type, code(f"fcmp olt {type} {x}, {type.all(0)}"), type.all(-1), zero)
     return choose(code, type, code(f"fcmp ogt {type} {x}, {type.all(0)}"), type.all(1), below)
 
 
 def remainder(code: Code, type: Type, a: str, b: str) -> str:
-    """What is left of a by b, of the sign of b."""
+    """What is left of a by b, of the sign of b, a zero too."""
     r = code(f"frem {type} {a}, {b}")
-    wrong = code(f"fcmp olt {type} {code(f'fmul {type} {r}, {b}')}, {type.all(0)}")
-    return choose(code, type, wrong, code(f"fadd {type} {r}, {b}"), r)
+    signed = code.intrinsic("copysign", type, r, b)
+    # Not by the sign of r b, which may be so small that it is 0.
+    same = code(f"fcmp oeq {type} {signed}, {r}")
+    return choose(code, type, same, signed, code(f"fadd {type} {r}, {b}"))
 
 
 def clip(code: Code, type: Type, x: str, low: str, high: str) -> str:

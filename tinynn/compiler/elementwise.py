@@ -66,6 +66,8 @@ def elementwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     arrays = [x for x in inputs if isinstance(x, np.ndarray)]
     if not usable(out, *arrays) or out.dtype not in FLOATS:
         return None
+    if any(np.may_share_memory(x, out) and place(x, out.shape) != place(out, out.shape) for x in arrays):
+        return None  # an element would be read after it was written as another one
     if function is np.positive or (function is np.clip and {x.dtype for x in arrays} == {out.dtype}):
         return Elementwise(function, inputs, out, out.dtype)
     if function is np.clip:
@@ -77,6 +79,12 @@ def elementwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         rules["signature"] = (*[np.dtype(dtype)] * function.nin, None)
     *loop, _ = function.resolve_dtypes((*given, out.dtype), **rules)
     return Elementwise(function, inputs, out, loop[0]) if {*loop} == {loop[0]} and loop[0] in FLOATS else None
+
+
+def place(x: np.ndarray, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The same for arrays that, broadcast to a shape, show the same elements at the same places."""
+    strides = np.broadcast_to(x, shape).strides
+    return x.ctypes.data, x.dtype, *(stride for stride, size in zip(strides, shape, strict=True) if size > 1)
 
 
 class Group:
@@ -99,8 +107,7 @@ class Group:
         return True
 
     def key(self, x: np.ndarray) -> tuple[Any, ...]:
-        """The same for views that see the same elements at the same places."""
-        return x.ctypes.data, x.dtype, np.broadcast_to(x, self.shape).strides
+        return place(x, self.shape)
 
     def emit(self, code: Code) -> None:
         """The loop, or the nest of loops."""
