@@ -33,9 +33,7 @@ class Processor:
         wide = features.get("avx512f") and features.get("avx512dq") and features.get("avx512vl")
         self.vector = 64 if wide else 32 if features.get("avx2") else 16
         self.registers = 32 if wide or "neon" in features else 16
-        self.machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3, jit=True
-        )
+        self.features = features.flatten()
         self.loaded: dict[str, int] = {}
         self.engines: list[Any] = []  # they own the machine code
 
@@ -51,13 +49,16 @@ class Processor:
         llvm = self.llvm
         module = llvm.parse_assembly(text)
         module.verify()
+        machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=self.features, opt=3, jit=True
+        )  # one for each engine, which takes it as its own
         options = llvm.create_pipeline_tuning_options(speed_level=2)
         # The loops are written in vectors already.
         options.loop_vectorization = options.slp_vectorization = False
-        llvm.create_pass_builder(self.machine, options).getModulePassManager().run(
-            module, llvm.create_pass_builder(self.machine, options)
+        llvm.create_pass_builder(machine, options).getModulePassManager().run(
+            module, llvm.create_pass_builder(machine, options)
         )
-        engine = llvm.create_mcjit_compiler(module, self.machine)
+        engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
         self.engines.append(engine)
         return engine.get_function_address("run")

@@ -51,7 +51,9 @@ def fit(
     False shows nothing. `capture`: from its third batch on a step is replayed from the record of its array calls where
     that is known to give the same bits; False runs every step by the layers' own code.
 
-    Ctrl-C ends the run after the step it meets: the epochs so far are returned, the network keeps what it has learned.
+    With backend="llvm" many steps are one call, of about 20 ms.
+
+    Ctrl-C ends the run after the step it meets, or that call: the epochs so far are returned, the network keeps what it has learned.
     Errors: TinynnError of the kind that fits; StateError when the loss or a parameter is no longer finite, and the
     parameters are then those from before that epoch.
     """

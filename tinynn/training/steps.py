@@ -137,6 +137,7 @@ class Run:
         if not numbers:
             return 0
         count = len(numbers) if self.optimizer.moves else most
+        self.total[...] = tally.total
         started = time.perf_counter()
         self.call(self.batches.arrays, order[: count * batch], np.array(numbers))
         seconds = time.perf_counter() - started

@@ -47,12 +47,11 @@ class Tally:
         self.waiting = end
 
     def add_run(self, total: Any, rows: int, right: Any) -> None:
-        """Several batches: the sum of their losses times their rows, and how many rows are right, or None.
+        """Several batches: `total` with their losses times their rows added to it, and how many are right, or None.
 
-        Both sums are taken over: they are 0 afterwards.
+        It was added up one by one, from where it stood: so the sum does not depend on how many steps one call makes.
         """
-        self.total, self.weight = self.total + total, self.weight + rows
-        total[...] = 0
+        self.total, self.weight = total.copy(), self.weight + rows
         if right is not None:
             self.right, self.counted = self.right + right[0], self.counted + rows
             right[...] = 0
