@@ -107,7 +107,8 @@ class WindowVerbs(Verbs):
 
         Shapes: x (N, C, H, W), in any order in memory; out, first (N, C).
         """
-        pixels = x.reshape(*x.shape[:2], -1)
+        N, C, H, W = x.shape
+        pixels = x.reshape(N, C, H * W)
         first[...] = pixels.argmax(axis=2)
         # Without `out`: given it, NumPy 2.0.0 takes the wrong maximum along an axis that lies backwards in memory.
         out[...] = pixels.max(axis=2)

@@ -116,6 +116,8 @@ class Residual(Layer):
     Source:   He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016.
     """
 
+    straight = True
+
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
 

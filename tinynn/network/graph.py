@@ -36,6 +36,7 @@ class Graph(Network):
               for a loss that others read, for the same layer object in two places.
     """
 
+    straight = True
     is_graph = True
 
     def __init__(self, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = (), /, **nodes: Any) -> None:
@@ -79,6 +80,7 @@ class Graph(Network):
                     fix="take it out of the graph, or let a layer read it",
                 )
         self.shapes = known
+        self.layers = {node.name: node.layer for node in wiring.nodes}
         self.way = [(node, None if node.is_loss else known[node.name]) for node in wiring.nodes]
         # The way back: which node, where its cache is, and for each input whether its gradient is wanted.
         self.back: list[tuple[Node, int, list[tuple[str, bool]]]] = []
@@ -105,10 +107,8 @@ class Graph(Network):
         for node, shape in self.way:
             args = [values[read] for read in node.reads]
             try:
-                y, cache = node.layer.forward(*args)
-                if node.is_loss:
-                    y = +y  # a number of the caller's own: the loss's array is borrowed
-                elif shape is not None and y.shape[1:] != shape:
+                y, cache = self.layers[node.name].forward(*args)
+                if shape is not None and y.shape[1:] != shape:
                     check_promise(node.layer, y, len(xs[0]), "forward")
             except Exception as error:
                 reraise(error, node.layer, "forward", args[0])
@@ -127,7 +127,7 @@ class Graph(Network):
             if total is None:
                 refuse_silence(node)
             try:
-                dxs = node.layer.backward(total, caches[k])
+                dxs = self.layers[node.name].backward(total, caches[k])
             except Exception as error:
                 reraise(error, node.layer, "backward", total)
             for (read, wanted), dx in zip(reads, dxs if isinstance(dxs, tuple) else (dxs,), strict=False):
@@ -152,8 +152,9 @@ class Graph(Network):
         ys = []
         for name in self.wiring.outputs:
             node = self.wiring.by_name.get(name)
-            # Of a loss inference gives what the scores mean.
-            ys.append(values[name] if node is None or not node.is_loss else node.layer.predict(values[node.reads[0]]))
+            if node is not None and node.is_loss:  # then inference gives what the scores mean
+                values[name] = self.layers[name].predict(values[node.reads[0]])
+            ys.append(values[name])
         return ys[0] if len(ys) == 1 else tuple(ys)
 
     def run_scores(self, xs: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -168,7 +169,7 @@ class Graph(Network):
         for node in nodes:
             args = [values[read] for read in node.reads]
             try:
-                y = node.layer.predict(*args)
+                y = self.layers[node.name].predict(*args)
                 if y.shape[1:] != self.shapes[node.name]:
                     check_promise(node.layer, y, len(xs[0]), "predict")
             except Exception as error:

@@ -9,7 +9,7 @@ import numpy as np
 from tinynn.checks import positive_integer
 from tinynn.network.inputs import find_nan, receive
 from tinynn.network.recorder import Recorder
-from tinynn.network.replay import Pass
+from tinynn.network.replay import stand_in
 
 __all__ = ["predict"]
 
@@ -42,9 +42,9 @@ def predict(net: Any, xs: tuple[Any, ...], batch_size: int) -> Any:
 def again(net: Any, x: Any, batch_size: Any) -> Any:
     """What comes of rows like those of the replay, by the shortest way; None where it is not sure to be right."""
     replay: Inference | None = net._scratch.__dict__.get(Inference)
-    if replay is None or type(x) is not np.ndarray or x.dtype is not replay.x.dtype or x.shape != replay.x.shape:
+    if replay is None or not replay.single or type(batch_size) is not int or type(x) is not np.ndarray:
         return None
-    if type(batch_size) is not int or len(x) > batch_size:
+    if x.dtype is not replay.x.dtype or x.shape != replay.x.shape or len(x) > batch_size:
         return None
     net._scratch.token = None
     try:
@@ -64,45 +64,47 @@ def run(net: Any, xs: tuple[Any, ...]) -> Any:
     """`net.run_predict`, replayed where that is possible."""
     if net.replays and len(xs[0]) <= FEW:
         try:
-            if (y := infer(net, *xs)) is not None:
+            if (y := infer(net, xs)) is not None:
                 return y
         except Exception:  # the layers' own code, below, will raise it again and say where
             net._scratch.__dict__.pop(Inference, None)
     return net.run_predict(xs)
 
 
-def infer(net: Any, x: Any) -> Any:
-    """The output of a chain of layers at inference on a few rows, borrowed; None where it is not to be replayed.
+def infer(net: Any, xs: tuple[Any, ...]) -> Any:
+    """The outputs of a network at inference on a few rows, borrowed; None where they are not to be replayed.
 
     Rows of one shape that come a second time are recorded, from then on replayed; each thread has its own.
     """
     held = net._scratch.__dict__
-    replay = held.get(Inference)
-    if replay is not None and replay.x.shape == x.shape and replay.x.dtype == x.dtype:
-        return replay(x)
-    if held.get(infer) != (x.shape, x.dtype):
-        held[infer] = x.shape, x.dtype
+    replay: Inference | None = held.get(Inference)
+    kind = [(x.shape, x.dtype) for x in xs]
+    if replay is not None and replay.kind == kind:
+        return replay(*xs)
+    if held.get(infer) != kind:
+        held[infer] = kind
         return None
-    replay = held[Inference] = Inference(net, x)
+    replay = held[Inference] = Inference(net, xs)
     return replay.y
 
 
 class Inference:
-    """Inference on one number of rows, recorded while it is made: `y`, borrowed, is the output for the latest x."""
+    """Inference on one number of rows, recorded while it is made: `y`, borrowed, is the output for the latest input."""
 
-    def __init__(self, net: Any, x: Any) -> None:
-        self.x = x.copy()
+    def __init__(self, net: Any, xs: tuple[Any, ...]) -> None:
+        self.kind = [(x.shape, x.dtype) for x in xs]
+        self.xs = tuple([x.copy() for x in xs])
+        self.x = self.xs[0]
         storage = net.storage
-        recorder = Recorder(net.ops, [self.x, storage.params, storage.state], settings=False)
-        y = self.x
-        for layer in net.chain if net.final_loss is None else (*net.chain, net.final_loss):
-            y = Pass(layer, y, recorder, inference=True).y
-        self.y = y
+        recorder = Recorder(net.ops, [*self.xs, storage.params, storage.state], settings=False)
+        self.y = stand_in(net, recorder).run_predict(self.xs)
+        self.single = len(xs) == 1 and not isinstance(self.y, tuple)
         self.calls = tuple(net.ops.capture(recorder.calls))
         self.quiet = all(hasattr(call, "machine_code") for call in self.calls)  # NumPy warns of what overflows
 
-    def __call__(self, x: Any) -> Any:
-        self.x[...] = x
+    def __call__(self, *xs: Any) -> Any:
+        for place, x in zip(self.xs, xs, strict=True):
+            place[...] = x
         for call in self.calls:
             call()
         return self.y

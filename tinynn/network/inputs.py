@@ -104,6 +104,8 @@ def as_array(net: Any, values: Any, what: str, expected: str) -> Array:
 
     Errors: ShapeError for nested lists of different lengths.
     """
+    if type(values) is net.xp.ndarray:
+        return values
     try:
         return net.ops.asarray(values)
     except ValueError as error:

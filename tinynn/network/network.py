@@ -50,9 +50,6 @@ class Network(Layer):
     is_graph = False
     """Whether `reads` says more than that each layer reads the one above it."""
 
-    replays = False
-    """Whether its passes may be recorded as a chain of array calls."""
-
     # Set by wire.
     final_loss: Loss | None = None  # the loss that is the only output, if there is one
     input_names: tuple[str, ...]
@@ -99,6 +96,11 @@ class Network(Layer):
         self.storage, self._seed = storage, seed
         return self
 
+    @property
+    def replays(self) -> bool:
+        """Whether its passes may be recorded as array calls."""
+        return type(self).__dict__.get("straight", False) and self.ops.records
+
     # --- how the layers are connected: for containers to define
 
     def wire(self, *shapes: Any, **options: Any) -> Any:
@@ -141,6 +143,10 @@ class Network(Layer):
         xs = receive(self, xs, targets=bool(self.target_names))
         token = self._scratch.token = object()
         y, caches, given = self.run_forward(xs)
+        if self.final_loss is not None:
+            y = +y  # a number of the caller's own: the loss's array is borrowed
+        elif isinstance(y, tuple):
+            y = tuple([part if getattr(part, "shape", ()) else +part for part in y])
         return y, Cache(caches, given, token)
 
     def backward(self, dy: Any, cache: Cache) -> Any:

@@ -72,8 +72,8 @@ class Recorder:
             return id(owner(value)) in self._known or any(value is constant for constant in self._constants.values())
         if isinstance(value, tuple | list):
             return all(map(self.knows, value))
-        # A slice says where in an array; it comes from shapes alone.
-        settled = isinstance(value, str | slice | np.dtype | type)
+        # A slice says where in an array; it comes from shapes alone. A bare object is a token, and holds nothing.
+        settled = isinstance(value, str | slice | np.dtype | type) or type(value) is object
         return value is None or settled or (self.settings and type(value) in NUMBERS)
 
     def mark(self) -> tuple[int, np.ndarray]:

@@ -25,6 +25,8 @@ class Sequential(Network):
     Errors:   ConfigurationError for no layers, something that is no layer, a loss before the end.
     """
 
+    straight = True
+
     def __init__(self, *layers: Layer) -> None:
         if not layers:
             raise ConfigurationError(
@@ -96,7 +98,6 @@ class Sequential(Network):
             if self.final_loss is None:
                 return y, caches, (y,)
             loss, cache = self.final_loss.forward(y, *targets)
-            loss = +loss  # a number of the caller's own: the loss's array is borrowed
         except Exception as error:
             explain_forward(error, self.layers, len(caches), x, y, "forward")
         caches.append(cache)
@@ -134,10 +135,6 @@ class Sequential(Network):
         except Exception as error:
             explain_forward(error, self.layers, done, x, y, "predict")
         return (y, *targets)
-
-    @property
-    def replays(self) -> bool:
-        return type(self) is Sequential and self.ops.records
 
     def reads(self, name: str) -> tuple[str, ...]:
         above = str(int(name) - 1) if name != "0" else "x"

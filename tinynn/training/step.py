@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinynn.layer import Layer
 from tinynn.network import Network
 from tinynn.network.inputs import receive
-from tinynn.network.recorder import Recorder, Unrecordable
-from tinynn.network.replay import Pass, deliver, settle, stand_in
+from tinynn.network.recorder import Recorder
+from tinynn.network.replay import stand_in
 
 __all__ = ["Step"]
 
@@ -60,29 +59,19 @@ class Step:
 class Replay:
     """One step as a list of calls, recorded while it is made; `loss` is that of the latest step."""
 
-    def __init__(self, net: Any, batch: tuple[Any, ...]) -> None:
+    def __init__(self, net: Network, batch: tuple[Any, ...]) -> None:
         self.batch = batch
-        x, *targets = xs = receive(net, batch, targets=True)
+        xs = receive(net, batch, targets=True)
         net._scratch.token = None  # caches from before this step are stale from now on
         storage = net.storage
         recorder = Recorder(net.ops, [*batch, *xs, storage.params, storage.grads], storage.state)
         for given, converted in zip(batch, xs, strict=True):
             if converted is not given:
                 recorder.call(np.copyto, converted, given, casting="unsafe")
-        passes = []
-        for layer in net.chain:
-            passes.append(Pass(layer, x, recorder))
-            x = passes[-1].y
-        self.end = LossPass(net.final_loss, (x, *targets), recorder)
-        dy = self.end.dx
-        for each in reversed(passes[net.lowest :]):
-            dy = each.record_backward(dy)
-        self.given = self.end.xs
+        twin = stand_in(net, recorder)
+        self.loss, caches, self.given = twin.run_forward(xs)
+        twin.run_backward(1.0, caches)
         self.ops, self.recorded = net.ops, recorder.calls
-
-    @property
-    def loss(self) -> Any:
-        return self.end.loss
 
     @functools.cached_property
     def calls(self) -> tuple[Any, ...]:
@@ -92,32 +81,4 @@ class Replay:
     def __call__(self) -> tuple[Any, tuple[Any, ...]]:
         for call in self.calls:
             call()
-        return self.end.loss, self.given
-
-
-class LossPass:
-    """Both passes of the loss at the end; `loss` and its gradient `dx` lie where they lay when they were recorded."""
-
-    def __init__(self, layer: Layer, xs: tuple[Any, ...], recorder: Recorder) -> None:
-        self.layer, self.xs = layer, xs
-        mark = recorder.mark()
-        try:
-            self.loss, self.dx = self.run(stand_in(layer, recorder))
-            if not recorder.knows((self.loss, self.dx)):
-                raise Unrecordable(repr(layer))
-        except Unrecordable:
-            recorder.back_to(mark)
-            self.loss, dx = self.run(layer)
-            self.dx = settle(dx, layer, recorder)
-            recorder.calls.append(self.forward_and_backward)
-
-    def run(self, layer: Any) -> tuple[Any, Any]:
-        """The loss, and its gradient with respect to the scores."""
-        loss, cache = layer.forward(*self.xs)
-        dx, *_ = layer.backward(1.0, cache)
-        return loss, dx
-
-    def forward_and_backward(self) -> None:
-        """The loss's own passes."""
-        self.loss, dx = self.run(self.layer)
-        deliver(dx, self.dx)
+        return self.loss, self.given
