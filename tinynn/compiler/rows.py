@@ -60,4 +60,6 @@ def take(name: str, args: tuple[Any, ...]) -> Take | None:
     if name != "take" or not usable(*args) or not (args[0].flags.c_contiguous and args[2].flags.c_contiguous):
         return None
     x, rows, out = args
-    return Take(x, rows, out) if rows.dtype.kind in "iu" and rows.flags.c_contiguous and x.dtype == out.dtype else None
+    if rows.dtype.kind not in "iu" or rows.ndim != 1 or not rows.flags.c_contiguous or x.dtype != out.dtype:
+        return None
+    return Take(x, rows, out)

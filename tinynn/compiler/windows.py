@@ -17,9 +17,13 @@ __all__ = ["Fold", "MaxBackward", "Windows", "window_verb"]
 
 @dataclass(frozen=True)
 class Windows:
-    """Calls that work element by element, on parts of the arrays of a verb, each group of them in one loop."""
+    """Calls that work element by element, on parts of the arrays of a verb, each group of them in one loop.
+
+    `ordered`: the groups write the same elements, one group after the other.
+    """
 
     groups: list[list[Elementwise]]
+    ordered: bool = False
 
     @property
     def work(self) -> int:
@@ -31,6 +35,8 @@ class Windows:
             group = Group(first)
             group.calls += others
             group.emit(code)
+            if self.ordered:
+                code.barrier()
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ def window_verb(name: str, args: tuple[Any, ...]) -> Any:
         dy, taps, out = args
         zero = Elementwise(np.positive, (0.0,), out, out.dtype)
         parts = [out[rows, :, columns] for rows, columns in taps]
-        return Windows([[zero], *([Elementwise(np.add, (part, dy), part, out.dtype)] for part in parts)])
+        added = [[Elementwise(np.add, (part, dy), part, out.dtype)] for part in parts]
+        return Windows([[zero], *added], ordered=True)
     return None
 
 
