@@ -44,8 +44,9 @@ class Layer:
     """True for a layer whose inference is meant to differ from training, as that of dropout."""
 
     straight = False
-    """True for a layer whose passes make the same calls each time: functions of `self.xp`, and verbs of `self.ops` that
-    are marked so. Then `fit` replays those calls without the layer. No subclass inherits it."""
+    """True for a layer whose passes make the same calls each time: functions of `self.xp`, verbs of `self.ops` that are
+    marked so, and passes of the layers within it. Then `fit` replays those calls without the layer. No subclass
+    inherits it."""
 
     # Set by the network before it calls `build`.
     xp: Any
