@@ -27,7 +27,8 @@ MEMORY_LIMIT = 160.0
 
 def process(*arguments: str) -> str:
     """Runs Python without a word about threads or processors in its environment; what it prints."""
-    environment = {**os.environ, **thread_environment(None)}
+    # Compiled modules are kept, as they are where tinynn is installed; without that each import compiles it anew.
+    environment = {**os.environ, **thread_environment(None), "PYTHONDONTWRITEBYTECODE": None}
     set_ones = {key: value for key, value in environment.items() if value is not None}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, env=set_ones, check=True, stdout=subprocess.PIPE, text=True).stdout
