@@ -68,9 +68,10 @@ class Network(Layer):
     ) -> Self:
         """Settles all shapes, allocates the storage and draws the initial parameters; returns the network.
 
-        `shapes`: of one example, without the batch axis, one for each input. `dtype`: float32 or float64. `seed`: an
-        integer; each parameter has a stream of its own. `needs_dx`: True to have `backward` return the gradient with
-        respect to the input, which training does not need. Building again starts anew.
+        `shapes`: of one example, without the batch axis, one for each input. `backend`: "numpy"; "llvm", which compiles
+        what fit and predict repeat; "cupy". `dtype`: float32 or float64. `seed`: an integer; each parameter has a
+        stream of its own. `needs_dx`: True to have `backward` return the gradient with respect to the input, which
+        training does not need. Building again starts anew.
 
         Errors: ShapeError, ConfigurationError; the network then is what it was before the call.
         """

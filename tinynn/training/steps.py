@@ -118,9 +118,9 @@ class Run:
         xp, (scores, targets) = net.xp, recorded.given
         total, hits = xp.zeros((), xp.float64), xp.zeros(1, xp.int64)
         judged = None
+        if not counts_rows(net.final_loss) or (tally.judged and not names_the_largest(net.final_loss)):
+            return None
         if tally.judged:
-            if not names_the_largest(net.final_loss):
-                return None
             judged = scores, targets, hits
         gathers = list(zip(batches.arrays, recorded.batch, strict=True))
         update = update_of(optimizer, net)
@@ -187,6 +187,12 @@ class Witness:
 def plain(optimizer: Any) -> bool:
     """Whether a step is the optimizer's update, and that is one call of a verb."""
     return type(optimizer).__dict__.get("straight", False) and not optimizer.clips
+
+
+def counts_rows(loss: Any) -> bool:
+    """Whether each row weighs 1 in the mean over an epoch."""
+    usual = type(loss).total_weight in (Loss.total_weight, SoftmaxCrossEntropy.total_weight)
+    return usual and getattr(loss, "plain", True)
 
 
 def names_the_largest(loss: Any) -> bool:
