@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = ["available", "together"]
 
+FOR_EVER = 2**62  # more arrivals than any barrier waits for
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -38,7 +39,13 @@ if hasattr(os, "register_at_fork"):  # threads do not come along into a forked p
 def together(parts: int, call: Callable[..., Any], counter: np.ndarray, *arguments: Any) -> None:
     """call(part, *arguments) for all parts at once; `counter` is what their barriers count in."""
     counter[...] = 0
-    others = [helpers().submit(call, part, *arguments) for part in range(1, parts)]
-    call(0, *arguments)
-    for other in others:
-        other.result()
+    others: list[Any] = []
+    try:
+        others += [helpers().submit(call, part, *arguments) for part in range(1, parts)]
+        call(0, *arguments)
+    except BaseException:  # such as Ctrl-C: the others must not wait for what will not come
+        counter[...] = FOR_EVER
+        raise
+    finally:
+        for other in others:
+            other.result()
