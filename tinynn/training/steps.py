@@ -37,7 +37,7 @@ class Steps:
         while done * size < len(order):
             if self.run is None and not self.asked and (recorded := self.step.replays.get(size)) is not None:
                 self.asked = True
-                self.run = Run.of(self.net, self.optimizer, self.batches, recorded, tally)
+                self.run = Run.of(self.net, self.optimizer, self.batches, recorded)
             if self.run is not None and done < full:
                 count = self.run(order[done * size : full * size], tally)
                 if count:
@@ -111,17 +111,18 @@ class Run:
         self.count = 8
 
     @classmethod
-    def of(cls, net: Network, optimizer: Any, batches: Batches, recorded: Any, tally: Tally) -> Run | None:
+    def of(cls, net: Network, optimizer: Any, batches: Batches, recorded: Any) -> Run | None:
         """The run of the steps that were recorded; None where a step is more than the backend can be told."""
         if not plain(optimizer) or len(recorded.given) != 2 or not isinstance(recorded.loss, np.ndarray):
             return None
         xp, (scores, targets) = net.xp, recorded.given
         total, hits = xp.zeros((), xp.float64), xp.zeros(1, xp.int64)
-        judged = None
-        if not counts_rows(net.final_loss) or (tally.judged and not names_the_largest(net.final_loss)):
-            return None
-        if tally.judged:
+        judged, loss = None, net.final_loss
+        assert loss is not None
+        if loss.verdict(scores, targets) is not None:
             judged = scores, targets, hits
+        if not counts_rows(loss) or (judged and not names_the_largest(loss)):
+            return None
         gathers = list(zip(batches.arrays, recorded.batch, strict=True))
         update = update_of(optimizer, net)
         call = net.ops.capture_run(gathers, recorded.recorded, update, (recorded.loss, total), judged)

@@ -1,0 +1,126 @@
+"""What fit promises, kept by backend="llvm": Ctrl-C, errors, divergence; data let go; copies and checks."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import pickle
+import signal
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+from planted_bugs.custom import Gain
+from test_llvm_backend import close, dense, kept, lenet, pair, quiet
+from test_replay import IMAGES, LABELS, ROWS
+
+from tinynn import SGD, Affine, ConfigurationError, Sequential, Sigmoid, StateError, gradcheck
+from tinynn.testing import check_layer
+
+
+def test_the_data_are_let_go() -> None:
+    net, x, t = dense().build((12,), backend="llvm"), ROWS.copy(), LABELS.copy()
+    quiet(net, SGD(0.1), (x, t))
+    assert kept(net).run is not None
+    held = weakref.ref(x), weakref.ref(t)
+    del x, t
+    gc.collect()
+    assert [each() for each in held] == [None, None]
+
+
+def test_a_network_is_let_go_with_all_that_was_compiled_for_it() -> None:
+    net = dense().build((12,), backend="llvm")
+    quiet(net, SGD(0.1), (ROWS, LABELS))
+    held = weakref.ref(net), weakref.ref(net.storage)
+    del net
+    gc.collect()
+    assert [each() for each in held] == [None, None]
+
+
+@pytest.mark.parametrize("step", [1, 3, 9, 13, 40])
+def test_ctrl_c_ends_a_run_after_whole_steps(step: int) -> None:
+    def schedule(number: int) -> float:
+        if number == step and not met:
+            met.append(number)
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.1
+
+    met: list[int] = []
+    net, optimizer = dense().build((12,), backend="llvm", dtype="float64"), SGD(schedule, momentum=0.5)
+    history = quiet(net, optimizer, (ROWS[:40], LABELS[:40]), epochs=20)
+    made = optimizer.steps_taken
+    assert history.stopped == "interrupted" and made < 80
+    assert len(history) == (made - 1) // 4
+    other = dense().build((12,), dtype="float64")
+
+    class Stops(SGD):
+        """Raises in the step after the last one that was made."""
+
+        def step(self, net: Any) -> None:
+            if self.steps_taken == made:
+                raise EOFError
+            super().step(net)
+
+    with pytest.raises(EOFError):
+        quiet(other, Stops(0.1, momentum=0.5), (ROWS[:40], LABELS[:40]), epochs=20)
+    close(net.storage.params, other.storage.params)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3, 11, 12, 30])
+def test_a_schedule_that_raises_does_so_at_its_step(step: int) -> None:
+    class Mine(Exception):
+        pass
+
+    def schedule(number: int) -> float:
+        if number == step:
+            raise Mine
+        return 0.1
+
+    nets = pair(dense, (12,))
+    for net in nets:
+        optimizer = SGD(schedule)
+        with pytest.raises(Mine):
+            quiet(net, optimizer, (ROWS, LABELS), epochs=9)
+        assert optimizer.steps_taken == step
+    close(nets[1].storage.params, nets[0].storage.params)
+
+
+@pytest.mark.parametrize("make", [dense, lenet])
+def test_a_run_that_diverges_raises_and_goes_back_to_the_epoch_before(make: Any) -> None:
+    x = ROWS if make is dense else IMAGES
+    told = []
+    nets = pair(make, x.shape[1:], dtype="float32")
+    for net in nets:
+        with pytest.raises(StateError, match="diverged in epoch 3") as caught:
+            quiet(net, SGD(lambda step: 0.01 if step < 8 else 1e38), (x[:40], LABELS[:40]), epochs=9)
+        told.append(str(caught.value.where))
+        assert np.isfinite(net.storage.params).all()
+        quiet(net, SGD(0.01), (x[:40], LABELS[:40]))
+    assert told[0] == told[1]
+    close(nets[1].storage.params, nets[0].storage.params, 1e-3, 1e-5)
+
+
+def test_copies_and_pickles_go_on_from_where_the_network_was() -> None:
+    net = dense().build((12,), backend="llvm")
+    quiet(net, SGD(0.1), (ROWS, LABELS))
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert other.ops.name == "llvm" and other.ops is not net.ops
+        np.testing.assert_array_equal(other.storage.params, net.storage.params)
+        quiet(other, SGD(0.1), (ROWS, LABELS))
+        assert kept(other).run is not None
+        assert not np.array_equal(other.storage.params, net.storage.params)
+
+
+def test_layers_are_checked_on_it() -> None:
+    gradcheck(Gain(), (4,), backend="llvm")
+    gradcheck(lenet(), (1, 8, 8), backend="llvm")
+    assert check_layer(Affine(3), (4,), backend="llvm").percent == 100
+    assert check_layer(Sequential(Affine(9), Sigmoid(), Affine(4)), (12,), backend="llvm").percent == 100
+
+
+def test_a_name_that_is_not_known_lists_it() -> None:
+    with pytest.raises(ConfigurationError, match="unknown backend") as caught:
+        dense().build((12,), backend="lvm")
+    assert "'llvm'" in str(caught.value.expected)
