@@ -93,6 +93,11 @@ class Code(Flow):
             f"{bits} {type.mask(lanes)})"
         )
 
+    def ask_for(self, pointer: str) -> None:
+        """Has a cache line brought into the second-level cache, without waiting for it."""
+        self.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
+
     # --- vectors
 
     def splat(self, value: str, type: Type) -> str:

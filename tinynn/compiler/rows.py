@@ -27,11 +27,15 @@ def index(code: Code, numbers: np.ndarray | tuple[str, Type], n: Any, end: int |
 
 @dataclass(frozen=True)
 class Take:
-    """out[n] = x[rows[n]]; `rows`: an array of integers, or where they begin and what they are; x likewise."""
+    """out[n] = x[rows[n]]; `rows`: an array of integers, or where they begin and what they are; x likewise.
+
+    `later`: rows that will be wanted next, likewise; they are asked for, so that they are in the cache by then.
+    """
 
     x: Any
     rows: Any
     out: np.ndarray
+    later: Any = None
 
     @property
     def work(self) -> int:
@@ -48,8 +52,11 @@ class Take:
         with code.shared(len(self.out)) as n:
             source = code.at(x, code.times(index(code, self.rows, n, end), K), element)
             place = code.at(out, code.times(n, K), element)
+            ahead = code.at(x, code.times(index(code, self.later, n, end), K), element) if self.later else None
             if full:
                 with code.loop(full * lanes, step=lanes) as k:
+                    if ahead:
+                        code.ask_for(code.at(ahead, k, element))
                     code.store(place, k, code.load(source, k, type), type)
             if rest:
                 code.store(place, full * lanes, code.load(source, full * lanes, type, rest), type, rest)

@@ -19,7 +19,7 @@ from tinynn.compiler.updates import Update, update_verb
 
 __all__ = ["Run", "whole_run"]
 
-ENOUGH = 1_500_000  # operations of a step for each thread: with less, the threads would wait for each other
+ENOUGH = 4_000_000  # operations of a step for each thread: with less, a busy machine makes them wait for each other
 
 
 class Run:
@@ -40,8 +40,10 @@ class Run:
         given = [name for x, rows in sources for name in (f"ptr {x}", f"i64 {rows}")]
         code = Code("ptr %order", "i64 %steps", "ptr %numbers", "i64 %stride", *given, parts=self.threads)
         with code.loop("%steps") as step:
-            order = code.at("%order", code.times(step, self.batch), INDEX)
-            emit(code, [Take(x, (order, INDEX), each.out) for x, each in zip(sources, takes, strict=True)])
+            following = code.plus(step, 1)
+            following = code(f"select i1 {code(f'icmp slt i64 {following}, %steps')}, i64 {following}, i64 {step}")
+            order, later = ((code.at("%order", code.times(s, self.batch), INDEX), INDEX) for s in (step, following))
+            emit(code, [Take(x, order, each.out, later) for x, each in zip(sources, takes, strict=True)])
             emit(code, parts)
             update.emit(code, code.at("%numbers", code(f"mul i64 {step}, %stride"), update.element))
             emit(code, sums)
