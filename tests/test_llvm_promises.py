@@ -16,7 +16,7 @@ from planted_bugs.custom import Gain
 from test_llvm_backend import close, dense, kept, lenet, pair, quiet
 from test_replay import IMAGES, LABELS, ROWS
 
-from tinynn import SGD, Affine, ConfigurationError, Sequential, Sigmoid, StateError, gradcheck
+from tinynn import SGD, Adam, Affine, ConfigurationError, Sequential, Sigmoid, StateError, gradcheck
 from tinynn.testing import check_layer
 
 
@@ -37,6 +37,44 @@ def test_a_network_is_let_go_with_all_that_was_compiled_for_it() -> None:
     del net
     gc.collect()
     assert [each() for each in held] == [None, None]
+
+
+def test_optimizers_are_let_go() -> None:
+    net, held = dense().build((12,), backend="llvm"), []
+    for _ in range(8):
+        optimizer = Adam(0.01)
+        quiet(net, optimizer, (ROWS, LABELS))
+        held.append(weakref.ref(optimizer.vector("m").base))
+    gc.collect()
+    assert [each() is not None for each in held[:4]] == [False] * 4
+
+
+class Named(SGD):
+    """Calls its verb with names."""
+
+    straight = True
+
+    def update(self, ops: Any, storage: Any, lr: float) -> None:
+        ops.sgd_update(storage.params, storage.grads, lr, l2=0.0, decayed=0, work=storage.work)
+
+
+class Twice(SGD):
+    """Says that it is one call of a verb, and is two."""
+
+    straight = True
+
+    def update(self, ops: Any, storage: Any, lr: float) -> None:
+        for _ in range(2):
+            ops.sgd_update(storage.params, storage.grads, lr, 0.0, 0, storage.work)
+
+
+@pytest.mark.parametrize("kind", [Named, Twice])
+def test_optimizers_of_ones_own(kind: Any) -> None:
+    nets = pair(dense, (12,))
+    for net in nets:
+        quiet(net, kind(0.1), (ROWS, LABELS))
+    close(nets[1].storage.params, nets[0].storage.params)
+    assert kept(nets[1]).run is None
 
 
 @pytest.mark.parametrize("step", [1, 3, 9, 13, 40])

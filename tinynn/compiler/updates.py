@@ -19,6 +19,8 @@ from tinynn.compiler.types import FLOATS, Type
 
 __all__ = ["Update", "apply", "update_verb"]
 
+MOST = 4  # updates whose machine code is kept for the next step
+
 
 class Value:
     """A value in a register, with the operators of arithmetic."""
@@ -168,6 +170,8 @@ def apply(update: Update, held: dict[Any, Any]) -> None:
     """Makes the update; `held` keeps the machine code for the next one of its kind."""
     found = held.get(update.key)
     if found is None:
+        if len(held) == MOST:
+            held.clear()  # they keep the vectors of optimizers that may be gone
         code = Code("ptr %numbers")
         update.emit(code, "%numbers")
         found = held[update.key] = call_of(code), np.empty(len(update.numbers), update.params.dtype)

@@ -125,6 +125,8 @@ class Run:
             return None
         gathers = list(zip(batches.arrays, recorded.batch, strict=True))
         update = update_of(optimizer, net)
+        if update is None:
+            return None
         call = net.ops.capture_run(gathers, recorded.recorded, update, (recorded.loss, total), judged)
         return None if call is None else cls(net, optimizer, call, batches, total, hits if judged else None)
 
@@ -154,8 +156,8 @@ class Run:
         try:
             while len(found) < most:
                 self.optimizer.steps_taken = start + len(found)
-                numbers = self.call.numbers(*update_of(self.optimizer, self.net))
-                if numbers is None:
+                update = update_of(self.optimizer, self.net)
+                if update is None or (numbers := self.call.numbers(*update)) is None:
                     break
                 found.append(numbers)
         except Exception:  # of a schedule: it is raised again when its step comes
@@ -166,23 +168,24 @@ class Run:
         return found
 
 
-def update_of(optimizer: Any, net: Network) -> tuple[str, tuple[Any, ...]]:
-    """The verb that the optimizer's next step calls, and its arguments, without calling it."""
+def update_of(optimizer: Any, net: Network) -> tuple[str, tuple[Any, ...]] | None:
+    """The verb that the optimizer's next step calls, and its arguments, without calling it; None if that is not all."""
     storage, witness = optimizer.joined(net), Witness()
     optimizer.update(witness, storage, optimizer.lr)
-    return witness.call
+    if len(witness.calls) != 1:
+        return None
+    ((name, args, named),) = witness.calls
+    return None if named else (name, args)
 
 
 class Witness:
-    """Stands in for a backend, and remembers which verb was called with what."""
+    """Stands in for a backend, and remembers which verbs were called with what."""
 
-    call: tuple[str, tuple[Any, ...]]
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def __getattr__(self, name: str) -> Any:
-        def verb(*args: Any) -> None:
-            self.call = name, args
-
-        return verb
+        return lambda *args, **named: self.calls.append((name, args, named))
 
 
 def plain(optimizer: Any) -> bool:
