@@ -39,6 +39,8 @@ class NumpyOps(Ops):
 
     @whole
     def take(self, x: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+        if rows.dtype.char in "LQ":  # unsigned and as wide as an index: NumPy 2.0 refuses them
+            rows = rows.astype(np.intp)
         # With mode="raise" NumPy gathers into a buffer of its own first; the caller has checked the rows.
         return x.take(rows, axis=0, out=out, mode="clip")
 
