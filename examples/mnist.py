@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--data", type=Path, metavar="DIR", help="a folder of IDX files, or of train/ and test/ with text digits")
     add("--out", type=Path, default=Path("out", "mnist"), metavar="DIR", help="folder of the model and the pictures")
     add("--json", type=Path, metavar="FILE", help="write what was measured")
-    add("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="llvm: compiled for this processor; cupy: on a GPU")
+    add("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="llvm: compiled; cupy: on a GPU")
     add("--seed", type=int, default=0, help="first weights and order of the images follow from it (default 0)")
     add("--limit", type=count, metavar="N", help="learn from the first N images only")
     add("--hidden", type=count, help="hidden units")

@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--epochs", type=count, default=5, help="how often each network sees every image (default 5)")
     add("--limit", type=count, default=10_000, metavar="N", help="learn from the first N images (default 10,000)")
     add("--data", type=Path, metavar="DIR", help="a folder of IDX files, or of train/ and test/ with text digits")
-    add("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="llvm: compiled for this processor; cupy: on a GPU")
+    add("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="llvm: compiled; cupy: on a GPU")
     add("--seed", type=int, default=1, help="first weights and order of the images follow from it (default 1)")
     add("--out", type=Path, default=Path("out", "residual"), metavar="DIR", help="folder of the picture")
     add("--json", type=Path, metavar="FILE", help="write what was measured")
