@@ -7,6 +7,7 @@ import gc
 import os
 import pickle
 import signal
+import sys
 import weakref
 from typing import Any
 
@@ -16,7 +17,8 @@ from planted_bugs.custom import Gain
 from test_llvm_backend import close, dense, kept, lenet, pair, quiet
 from test_replay import IMAGES, LABELS, ROWS
 
-from tinynn import SGD, Adam, Affine, ConfigurationError, Sequential, Sigmoid, StateError, gradcheck
+from tinynn import SGD, Adam, Affine, ConfigurationError, MissingExtraError, Sequential, Sigmoid, StateError, gradcheck
+from tinynn.compiler import engine
 from tinynn.testing import check_layer
 
 
@@ -162,3 +164,24 @@ def test_a_name_that_is_not_known_lists_it() -> None:
     with pytest.raises(ConfigurationError, match="unknown backend") as caught:
         dense().build((12,), backend="lvm")
     assert "'llvm'" in str(caught.value.expected)
+
+
+def test_without_llvmlite_or_with_an_old_one_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    binding = pytest.importorskip("llvmlite.binding")
+    before = engine.processor()
+    engine.processor.cache_clear()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(binding, "llvm_version_info", (15, 0, 7))
+            with pytest.raises(MissingExtraError, match=r"llvmlite >= 0.45") as caught:
+                dense().build((12,), backend="llvm")
+            assert "tinynn-xp[llvm]" in str(caught.value.fix)
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "llvmlite.binding", None)
+            with pytest.raises(MissingExtraError, match="llvmlite, which is not installed") as caught:
+                dense().build((12,), backend="llvm")
+            assert caught.value.extra == "llvm"
+    finally:
+        monkeypatch.setattr(engine, "Processor", lambda: before)
+        assert engine.processor() is before
+    dense().build((12,), backend="llvm")

@@ -13,6 +13,7 @@ from tinynn.errors import MissingExtraError
 __all__ = ["Processor", "call_of", "lanes_of", "processor"]
 
 LOCK = threading.Lock()
+OLDEST = 17  # of LLVM: before it pointers had types
 
 
 class Processor:
@@ -26,6 +27,8 @@ class Processor:
             import llvmlite.binding as llvm  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise MissingExtraError("llvmlite", extra="llvm", purpose='backend="llvm"') from None
+        if llvm.llvm_version_info[0] < OLDEST:
+            raise MissingExtraError("llvmlite >= 0.45", extra="llvm", purpose='backend="llvm"')
         self.llvm: Any = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
