@@ -72,6 +72,10 @@ SLOW = {"other convolutions": 1e-7, "convolution, then Affine": 1e-4, "images ma
 SLOW |= {"norms of images": 1e-3, "units of images": 1e-3}
 """Learning rates for images of 0 to 255 that no layer scales, and for long chains."""
 
+PIECES = {"units of rows", "units of images", "images made larger", "words", "a layer of one's own", "own layer first"}
+PIECES |= {"a branch in the data", "looking back", "a loss of one's own", "loss alone"}
+"""Networks with something in them that the compiler does not know: their steps are made one by one."""
+
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_in_float32(name: str) -> None:
@@ -81,6 +85,7 @@ def test_networks_in_float32(name: str) -> None:
     right, got = (quiet(net, SGD(SLOW.get(name, 0.05)), (x, targets)) for net in nets)
     close(got.loss, right.loss, 1e-4)
     np.testing.assert_allclose(got.accuracy, right.accuracy, atol=1.5 / len(x))  # a tie may go the other way
+    assert (kept(nets[1]).run is None) == (name in PIECES)
     one, other = (net.storage.params for net in nets)
     assert abs(other - one).max() <= 1e-3 * abs(one - before).max()
     for rows in (1, 2, 45, 70):
@@ -88,6 +93,15 @@ def test_networks_in_float32(name: str) -> None:
         for _ in range(3):
             y = nets[0].predict(some)
             close(nets[1].predict(some), y, 1e-3, 1e-4 * abs(y).max())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_without_capture_all_bits_are_numpys(name: str) -> None:
+    make, x = NETWORKS[name]
+    nets, targets = pair(make, x.shape[1:], dtype="float32"), targets_of(make())
+    right, got = (quiet(net, SGD(SLOW.get(name, 0.05), l2=1e-3), (x, targets), capture=False) for net in nets)
+    np.testing.assert_array_equal([*got.loss, *got.accuracy], [*right.loss, *right.accuracy])
+    np.testing.assert_array_equal(nets[1].storage.params, nets[0].storage.params)
 
 
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
