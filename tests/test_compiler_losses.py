@@ -63,7 +63,12 @@ def cases(draw: st.DrawFn) -> Case:
     scores = rng.standard_normal((n, classes)) * spread
     if draw(st.booleans()):
         scores = np.round(scores)  # with ties
-    return Case(scores, rng.integers(0, classes, n), draw(dtypes), draw(st.sampled_from(KINDS)))
+    labels = [
+        rng.integers(0, classes, n),
+        scores.argmax(axis=1),
+        classes - 1 - scores[:, ::-1].argmax(axis=1),  # the last of the largest
+    ]
+    return Case(scores, draw(st.sampled_from(labels)), draw(dtypes), draw(st.sampled_from(KINDS)))
 
 
 @settings(max_examples=60)
