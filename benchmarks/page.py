@@ -43,11 +43,6 @@ def head(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def by_ours(goal: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The verdicts on a goal by each of ours. Results of old have NumPy's alone, in the goal itself."""
-    return goal.get("by", {} if goal["met"] is None else {OURS: goal})
-
-
 def goals(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """All goals with the title of their job, the footprint's too."""
     found = [(job["title"], goal) for job in result["jobs"].values() for goal in job["goals"]]
@@ -77,17 +72,17 @@ def footprint_goal(title: str, goal: str, measured: str, met: bool) -> tuple[str
 def counts(result: dict[str, Any]) -> dict[str, int]:
     """How many goals were judged ("all"), how many are met, and how many of those by NumPy alone ("alone")."""
     judged = [goal for _, goal in goals(result) if goal["met"] is not None]
-    alone = sum(bool(by_ours(goal).get(OURS, {}).get("met")) for goal in judged)
+    alone = sum(bool(goal["by"].get(OURS, {}).get("met")) for goal in judged)
     return {"all": len(judged), "met": sum(goal["met"] for goal in judged), "alone": alone}
 
 
 def summary_table(result: dict[str, Any]) -> list[str]:
     """Every goal, what was measured by each of ours, and whether it is met."""
     found = goals(result)
-    ours = [name for name in JUDGED if name == OURS or any(name in by_ours(goal) for _, goal in found)]
+    ours = [name for name in JUDGED if name == OURS or any(name in goal["by"] for _, goal in found)]
     rows = []
     for title, goal in found:
-        verdicts = (by_ours(goal).get(name) for name in ours)
+        verdicts = (goal["by"].get(name) for name in ours)
         cells = [f"{one['measured']}: {'met' if one['met'] else 'missed'}" if one else "-" for one in verdicts]
         rows.append([title, goal["goal"], *cells, VERDICTS[goal["met"]]])
     count = counts(result)
@@ -187,7 +182,7 @@ def sweep_section(found: dict[str, Any]) -> list[str]:
             crossing(point, along, across)
             for along, across in (("width", "batch"), ("batch", "width"))
             for point in found[f"over_{along}"]
-            if point.get("ours", OURS) == ours
+            if point["ours"] == ours
         ]
         lines += ["", f"Crossover points, {HEADS[ours]}:", ""]
         lines += crossings or ["- none: tinynn is ahead at every point."]

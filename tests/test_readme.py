@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.page import counts
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -79,17 +81,27 @@ def test_extras_exist() -> None:
 def test_speed_is_that_of_the_committed_run() -> None:
     result = measured("results.json")
     assert result["mode"] == "full"
-    jobs = result["jobs"]
-    nielsen, lenet, big = (jobs[name] for name in ("nielsen", "lenet", "mlp1024"))
-    of = {name: ratios["of_medians"] for name, ratios in nielsen["ratios"].items()}
-    assert f"**{of['torch']:.2f}** of the time of PyTorch" in README
-    assert f"**{of['jax_jit']:.2f}** times that of JAX's jitted step" in README
-    assert f"**{of['bare_numpy']:.2f}** times one of bare NumPy" in README
-    assert f"**{big['goals'][0]['of_medians']:.2f}** times that of the best peer" in README
-    assert f"**{lenet['ratios']['torch']['of_medians']:.2f}** times that of PyTorch eager" in README
-    page = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").partition("## Nielsen")[0]
-    met, missed = page.count("**met**"), page.count("**missed**")
-    assert f"**{met} of {met + missed}** of the goals met" in " ".join(README.split())
+    text, jobs = " ".join(README.split()), result["jobs"]
+
+    def ratio(job: str, ours: str, other: str) -> str:
+        return f"**{jobs[job]['ratios'][ours][other]['of_medians']:.2f}**"
+
+    llvm, numpy = "tinynn_llvm", "tinynn"
+    assert f"{ratio('nielsen', llvm, 'torch')} of the time of PyTorch eager" in text
+    assert f"{ratio('nielsen', llvm, 'jax_jit')} of that of JAX's jitted step" in text
+    assert f"{ratio('nielsen', llvm, 'jax_scan')} of JAX's epoch as one scan" in text
+    assert f"{ratio('nielsen', numpy, 'torch')} of PyTorch" in text
+    assert f"{ratio('nielsen', numpy, 'jax_jit')} of the jitted step" in text
+    assert f"{ratio('nielsen', numpy, 'bare_numpy')} times a step of bare NumPy" in text
+    alone, any_of_ours = (goal["by"] for goal in jobs["mlp1024"]["goals"][:2])
+    assert f"**{any_of_ours[llvm]['of_medians']:.2f}** of the time of the best peer" in text
+    assert f"**{alone[numpy]['of_medians']:.2f}** on NumPy alone" in text
+    assert f"{ratio('lenet', llvm, 'torch')} of the time of PyTorch eager by llvm" in text
+    assert f"{ratio('lenet', numpy, 'torch')} on NumPy alone" in text
+    assert f"{ratio('predict', llvm, 'onnxruntime')} of the time of ONNX Runtime by llvm" in text
+    assert f"{ratio('predict', numpy, 'onnxruntime')} on NumPy alone" in text
+    count = counts(result)
+    assert f"**{count['met']} of {count['all']}** of the goals met, **{count['alone']}** of them by NumPy alone" in text
 
 
 def test_accuracy_is_that_of_the_committed_run() -> None:
