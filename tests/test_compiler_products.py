@@ -64,8 +64,12 @@ FORMS = {  # N, K, M and whether a and b are transposed
     "a transposed": (150, 600, 40, True, False),
     "copied panels": (700, 300, 150, False, False),
     "copied panels, wide and ragged": (601, 70, 331, False, False),
-    "b turned first": (150, 300, 77, False, True),
+    "b turned first": (20, 300, 77, False, True),
     "b turned first, ragged": (33, 77, 45, False, True),
+    "panels turned": (160, 320, 200, False, True),
+    "panels turned, ragged": (149, 333, 77, False, True),
+    "panels turned, the last one narrower than a vector": (80, 904, 330, False, True),
+    "a's rows a power of two apart": (70, 1024, 10, False, False),
     "vectors along K": (33, 700, 20, False, True),
     "vectors along K, ragged": (30, 523, 13, False, True),
     "K far beyond the caches": (40, 3000, 129, False, False),
@@ -83,14 +87,20 @@ def test_larger_products(form: str) -> None:
 
 def test_the_products_above_are_made_in_every_way_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     ways: set[str] = set()
-    for holder, name in ((products.Tile, "copy"), (transposition, "turned"), (inner.Inner, "tile")):
+    holders = (products.Tile, "copy"), (products, "turn"), (transposition, "turned"), (inner.Inner, "tile")
+    for holder, name in holders:
         original = getattr(holder, name)
         noted = lambda *args, name=name, original=original: (ways.add(name), original(*args))[1]  # noqa: E731
         monkeypatch.setattr(holder, name, noted)
-    for form, way in (("copied panels", "copy"), ("b turned first", "turned"), ("vectors along K", "tile")):
+    for form, used in (
+        ("copied panels", {"copy"}),
+        ("b turned first", {"turned"}),
+        ("panels turned", {"copy", "turn", "turned"}),
+        ("vectors along K", {"tile"}),
+    ):
         ways.clear()
         test_larger_products(form)
-        assert way in ways
+        assert ways == used
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

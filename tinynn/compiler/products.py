@@ -1,7 +1,8 @@
 """Matrix products, in tiles of the result that stay in registers.
 
 For each part of the way along K, and each tile of columns, all tiles of rows pass over the same part of b, which stays
-in the first-level cache; where b is wide, that part is copied first, so that its rows lie side by side.
+in the first-level cache; where b is wide, that part is copied first, so that its rows lie side by side, and turned
+where b's columns are contiguous, as those of a W^T.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tinynn.compiler.code import Code
 from tinynn.compiler.elementwise import Elementwise, usable
 from tinynn.compiler.engine import lanes_of, processor
 from tinynn.compiler.inner import Inner
-from tinynn.compiler.transposition import rows_of
+from tinynn.compiler.transposition import rows_of, turn
 from tinynn.compiler.types import FLOATS, Type
 
 __all__ = ["Product", "product"]
@@ -26,6 +27,7 @@ CACHED = 32 * 1024  # bytes of b that all tiles of rows pass over before the nex
 DEPTH = 256  # of them along K at most
 NEAR = 1024 * 1024  # bytes
 MANY = 12  # tiles of rows: for fewer a copy of b does not pay
+SETS, WAYS = 4096, 8  # bytes over all sets of the first-level cache, and how many lines a set holds
 
 
 @dataclass(frozen=True)
@@ -70,26 +72,30 @@ class Product:
     def one(self, code: Code, a: str, b: str, out: str, alone: bool) -> None:
         """One product, by all threads together or by one alone."""
         (N, K), M = self.a.shape, self.b.shape[1]
+        widest = processor().vector // self.out.itemsize
         if self.along_k:
-            lanes = processor().vector // self.out.itemsize
             a_step, b_step, out_step = (
                 stride // self.out.itemsize for stride in (self.a.strides[0], self.b.strides[1], self.out.strides[0])
             )
             steps = a_step, b_step, out_step
-            Inner(code, Type(self.out.dtype, lanes), (N, K, M), a, b, out, steps, alone).emit()
+            Inner(code, Type(self.out.dtype, widest), (N, K, M), a, b, out, steps, alone).emit()
             return
         lanes = lanes_of(self.out.itemsize, M)
         type = Type(self.out.dtype, lanes)
         vectors = -(-M // lanes)
         width = -(-vectors // -(-vectors // max(WIDTH, (processor().registers - 4) // N)))
-        height = min(N, max(1, (processor().registers - width - 2) // width))
+        height = min(N, max(1, (processor().registers - width - 2) // width), rows_at_once(self.a.strides))
         height = -(-N // -(-N // height))
         few = 2 * height >= N
         depth = K if few else min(K, DEPTH, max(16, CACHED // (width * type.size * lanes)))
         depth = -(-K // -(-K // depth))
-        b, b_step = rows_of(code, self.b, b)
         copied = vectors > width and MANY * height <= N
-        tile = Tile(self, code, type, a, b, b_step, out, height, depth, copied, alone)
+        if turns := copied and self.b.strides[0] == self.b.itemsize and lanes == widest <= K:
+            depth = -(-depth // lanes) * lanes
+            b_step = self.b.strides[1] // self.b.itemsize
+        else:
+            b, b_step = rows_of(code, self.b, b)
+        tile = Tile(self, code, type, a, b, b_step, out, height, depth, copied, turns, alone)
         full = M // (width * lanes)
         with code.loop(K, step=depth) as start:
             end = K if depth == K else code.least(code.plus(start, depth), K)
@@ -115,13 +121,15 @@ class Tile:
     height: int
     depth: int
     copied: bool
+    turns: bool  # whether the columns of b are contiguous, and the copy has its rows so
     alone: bool
 
     def emit(self, column: Any, columns: list[int], start: Any, end: Any) -> None:
         """All rows of the columns from `column` on, along K from `start` to `end`; `columns`: the lanes that count."""
         code, N = self.code, len(self.of.out)
         element = Type(self.type.dtype)
-        place = code.at(self.b, code.plus(code.times(start, self.b_step), column), element)
+        row_step, column_step = (1, self.b_step) if self.turns else (self.b_step, 1)
+        place = code.at(self.b, code.plus(code.times(start, row_step), code.times(column, column_step)), element)
         step = self.b_step
         if self.copied:
             place, step = self.copy(place, columns, start, end)
@@ -139,6 +147,9 @@ class Tile:
         room = code.scratch(self.depth * step * code.parts, type.dtype)
         if code.parts > 1:
             room = code.at(room, code(f"mul i64 %part, {self.depth * step}"), Type(type.dtype))
+        if self.turns:
+            turn(code, place, self.b_step, room, columns, type, (start, end, len(self.of.b)))
+            return room, step
         with code.loop(code.minus(end, start)) as k:
             source = code.at(place, code.times(k, self.b_step), Type(type.dtype))
             target = code.at(room, code.times(k, step), Type(type.dtype))
@@ -175,6 +186,12 @@ class Tile:
         for r in range(height):
             for v, active in enumerate(columns):
                 code.store(place, r * out_row + v * type.lanes, code.get(sums[r][v], type), type, active)
+
+
+def rows_at_once(strides: tuple[int, ...]) -> int:
+    """How many rows of these steps the first-level cache holds at once: those a power of two apart share its sets."""
+    row, element = map(abs, strides)
+    return WAYS * (SETS // math.gcd(row, SETS)) if row > element else SETS
 
 
 def product(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Product | Elementwise | None:

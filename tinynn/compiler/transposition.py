@@ -10,7 +10,7 @@ from tinynn.compiler.code import Code
 from tinynn.compiler.engine import processor
 from tinynn.compiler.types import Type
 
-__all__ = ["rows_of"]
+__all__ = ["rows_of", "turn"]
 
 
 def rows_of(code: Code, b: np.ndarray, pointer: str) -> tuple[str, int]:
@@ -49,6 +49,39 @@ def transpose(code: Code, given: str, steps: tuple[int, int], copy: str, shape: 
     with code.once():
         scalar((0, blocks), (M // L * L, M))
         scalar((blocks, K), (0, M))
+
+
+def turn(
+    code: Code, given: str, step: int, copy: str, columns: list[int], type: Type, stretch: tuple[Any, Any, int]
+) -> None:
+    """Some columns, `step` apart in memory, of the rows `first` to `end` out of K, as rows side by side.
+
+    `columns`: for each vector of a row of the copy how many of its lanes count; `stretch`: first, end, and K. All but
+    the last stretch along K are as long as some vectors.
+    """
+    (first, end, K), element, L = stretch, Type(type.dtype), type.lanes
+    whole = K // L * L
+
+    def block(k: Any, rows: int) -> None:
+        for v, active in enumerate(columns):
+            source = code.at(given, code.plus(k, v * L * step), element)
+            lines = [code.load(source, i * step, type, rows) if i < active else type.all(0) for i in range(L)]
+            target = code.at(copy, code.plus(code.times(k, len(columns) * L), v * L), element)
+            for i, line in enumerate(turned(code, type, lines)[:rows]):
+                code.store(target, i * len(columns) * L, line, type)
+
+    if isinstance(first, int):  # all of K at once
+        with code.loop(whole, step=L) as k:
+            block(k, L)
+        if whole < K:
+            block(whole, K - whole)
+        return
+    last = code.minus(code.least(end, whole), first)
+    with code.when(code(f"icmp sgt i64 {last}, 0")), code.loop(last, step=L) as k:
+        block(k, L)
+    if whole < K:
+        with code.when(code(f"icmp eq i64 {end}, {K}")):
+            block(code.minus(whole, first), K - whole)
 
 
 def turned(code: Code, type: Type, lines: list[str]) -> list[str]:
