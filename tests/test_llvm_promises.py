@@ -17,9 +17,21 @@ from planted_bugs.custom import Gain
 from test_llvm_backend import close, dense, kept, lenet, pair, quiet
 from test_replay import IMAGES, LABELS, ROWS
 
-from tinynn import SGD, Adam, Affine, ConfigurationError, MissingExtraError, Sequential, Sigmoid, StateError, gradcheck
+from tinynn import (
+    SGD,
+    Adam,
+    Affine,
+    ConfigurationError,
+    MissingExtraError,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    StateError,
+    gradcheck,
+)
 from tinynn.compiler import engine
 from tinynn.testing import check_layer
+from tinynn.training.steps import counts_rows, names_the_largest
 
 
 def test_the_data_are_let_go() -> None:
@@ -185,3 +197,19 @@ def test_without_llvmlite_or_with_an_old_one_the_error_names_the_extra(monkeypat
         monkeypatch.setattr(engine, "Processor", lambda: before)
         assert engine.processor() is before
     dense().build((12,), backend="llvm")
+
+
+def test_which_losses_a_run_of_steps_can_count() -> None:
+    """Those in which each row weighs 1, and is right where its largest score is at the label."""
+
+    class Weighed(SoftmaxCrossEntropy):
+        def total_weight(self, targets: Any, weights: Any = None) -> Any:
+            return 2.0
+
+    class Lenient(SoftmaxCrossEntropy):
+        def verdict(self, scores: Any, targets: Any) -> Any:
+            return targets >= 0
+
+    plain, ignores, weighs = SoftmaxCrossEntropy(), SoftmaxCrossEntropy(ignore=3), SoftmaxCrossEntropy([1.0, 2.0])
+    assert [counts_rows(loss) for loss in (plain, ignores, weighs, Weighed(), Lenient())] == [True, *[False] * 3, True]
+    assert [names_the_largest(loss) for loss in (plain, ignores, weighs, Lenient())] == [True, False, True, False]
