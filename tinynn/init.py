@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -69,11 +68,14 @@ def ones(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return np.ones(shape)
 
 
-@dataclass(frozen=True)
 class constant:
     """All of one value: `constant(0.25)`, for slopes and gains that start elsewhere than at 0 or 1."""
 
-    value: float
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"constant({self.value!r})"
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
         return np.full(shape, self.value)

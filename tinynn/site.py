@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 import weakref
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -19,8 +18,7 @@ Shape = tuple[int, ...]
 """The shape of one example, without the batch axis: (784,) or (1, 28, 28); () for a scalar such as a label."""
 
 
-@dataclass(frozen=True)
-class Declaration:
+class Declaration(NamedTuple):
     """One array that a layer asked for in `build`: a parameter, or state when `trained` is False."""
 
     name: str
@@ -30,31 +28,27 @@ class Declaration:
     decay: bool
 
 
-@dataclass(eq=False)
 class Build:
     """One call of a network's `build`: what all its layers share.
 
     `undo` holds what each layer was before. `open`: whether layers may still declare arrays.
     """
 
-    ops: Ops
-    dtype: np.dtype
-    root: weakref.ref[Any]
-    undo: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
-    open: bool = True
+    def __init__(self, ops: Ops, dtype: np.dtype, root: weakref.ref[Any]) -> None:
+        self.ops, self.dtype, self.root = ops, dtype, root
+        self.undo: list[tuple[Any, dict[str, Any]]] = []
+        self.open = True
 
 
-@dataclass
 class Site:
     """Where a layer stands, for which shapes, what it declared, which layers it contains, which arrays it sees."""
 
-    build: Build
-    path: str
-    shapes: tuple[Shape, ...]
-    output: Shape = ()
-    declared: dict[str, Declaration] = field(default_factory=dict)
-    children: dict[str, Any] = field(default_factory=dict)
-    bound: dict[str, Array] = field(default_factory=dict)
+    def __init__(self, build: Build, path: str, shapes: tuple[Shape, ...]) -> None:
+        self.build, self.path, self.shapes = build, path, shapes
+        self.output: Shape = ()
+        self.declared: dict[str, Declaration] = {}
+        self.children: dict[str, Any] = {}
+        self.bound: dict[str, Array] = {}
 
 
 def as_shape(value: Any) -> Shape | None:

@@ -15,7 +15,6 @@ from tinynn.backend import Array, Ops, get_backend
 from tinynn.errors import ConfigurationError, ShapeError, StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
-from tinynn.network.drawing import draw, table
 from tinynn.network.evaluation import Evaluation, evaluate
 from tinynn.network.inference import predict
 from tinynn.network.inputs import receive, receive_gradients
@@ -209,16 +208,19 @@ class Network(Layer):
     def summary(self) -> str:
         """A table of the layers: what they read where that is not the line above, output shapes, parameters."""
         self._built()
+        from tinynn.network.drawing import table  # not at the top: few programs draw
+
         return table(self)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> str:
         """The wiring as a picture: Mermaid text, which many editors and web pages draw; with a path, also a file.
 
         The file's ending says what it is: .mmd is the text itself; .svg, .png and .pdf are drawn by graphviz.
-        Errors: MissingExtraError without the package graphviz, ConfigurationError without its program `dot` or for an
-        ending that is none of these.
+        Errors: MissingExtraError without graphviz, ConfigurationError without its program `dot` or for other endings.
         """
         self._built()
+        from tinynn.network.drawing import draw
+
         return draw(self, path)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["History"]
 
 
-@dataclass
 class History:
     """One number per finished epoch in each list.
 
@@ -19,12 +18,21 @@ class History:
     `stopped`: why the run ended: "finished", "early" (no better for `patience` epochs) or "interrupted" (Ctrl-C).
     """
 
-    loss: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    stopped: str = "finished"
+    def __init__(
+        self,
+        loss: Iterable[float] = (),
+        accuracy: Iterable[float] = (),
+        validation_loss: Iterable[float] = (),
+        validation_accuracy: Iterable[float] = (),
+        seconds: Iterable[float] = (),
+        stopped: str = "finished",
+    ) -> None:
+        self.loss, self.accuracy = list(loss), list(accuracy)
+        self.validation_loss, self.validation_accuracy = list(validation_loss), list(validation_accuracy)
+        self.seconds, self.stopped = list(seconds), stopped
+
+    def __repr__(self) -> str:
+        return f"History({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -42,4 +50,4 @@ class History:
 
     def as_dict(self) -> dict[str, Any]:
         """The lists by name, ready for JSON."""
-        return asdict(self)
+        return {name: value if name == "stopped" else list(value) for name, value in vars(self).items()}

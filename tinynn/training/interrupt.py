@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -22,6 +21,8 @@ class Interruptible:
     def __enter__(self) -> Self:
         self._before: Any = None
         if threading.current_thread() is threading.main_thread():
+            import signal  # not at the top: it adds half a millisecond to the import of tinynn
+
             self._before = signal.signal(signal.SIGINT, self._ask)
         return self
 
@@ -29,6 +30,8 @@ class Interruptible:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._before is not None:
+            import signal
+
             signal.signal(signal.SIGINT, self._before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
