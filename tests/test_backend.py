@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from strategies import laid_out, layouts
 
 from tinynn import Affine, ConfigurationError, Sequential
 from tinynn.backend import NumpyOps, Ops, get_backend
+from tinynn.testing import FakeDevice
 
 ops = NumpyOps()
 dtypes = st.sampled_from(["float32", "float64"])
@@ -249,6 +251,22 @@ def test_asarray_copies_only_where_it_must() -> None:
     single = ops.asarray(x, np.float32)
     assert single.dtype == np.float32 and not np.shares_memory(single, x)
     np.testing.assert_array_equal(ops.asarray([[1, 2], [3, 4]]), np.array([[1, 2], [3, 4]]))
+
+
+def test_square_sum() -> None:
+    x, device = np.random.default_rng(3).standard_normal((3, 4, 5)), FakeDevice()
+    for y in (
+        ops.square_sum(x, np.empty(())),
+        device.to_host(device.square_sum(device.asarray(x), device.zeros(1, float)[0])),
+    ):
+        np.testing.assert_allclose(y, math.fsum((x * x).reshape(-1)), rtol=1e-13)
+
+
+def test_row_dots() -> None:
+    a, b = np.random.default_rng(3).standard_normal((2, 7, 5))
+    device = FakeDevice()
+    for dots in (ops.row_dots(a, b), device.to_host(device.row_dots(device.asarray(a), device.asarray(b)))):
+        np.testing.assert_allclose(dots, [math.fsum(p) for p in a * b], rtol=1e-13, atol=1e-14)
 
 
 def test_every_verb_is_called_by_itself_in_some_test() -> None:

@@ -14,6 +14,7 @@ import tinynn
 from tinynn import (
     ConfigurationError,
     DataError,
+    DeviceError,
     GradientError,
     LabelError,
     MissingExtraError,
@@ -30,6 +31,7 @@ BUILTIN = {
     DataError: (ValueError,),
     StateError: (RuntimeError,),
     NotBuiltError: (StateError, RuntimeError, AttributeError),
+    DeviceError: (TypeError,),
     GradientError: (AssertionError,),
     MissingExtraError: (ImportError,),
 }

@@ -31,7 +31,7 @@ from tinynn import (
 )
 from tinynn.compiler import engine
 from tinynn.testing import check_layer
-from tinynn.training.steps import counts_rows, names_the_largest
+from tinynn.training.run import counts_rows, names_the_largest
 
 
 def test_the_data_are_let_go() -> None:

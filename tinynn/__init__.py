@@ -6,6 +6,7 @@ from tinynn import init, layers, losses, optim
 from tinynn.errors import (
     ConfigurationError,
     DataError,
+    DeviceError,
     GradientError,
     LabelError,
     MissingExtraError,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConfigurationError",
     "DataError",
+    "DeviceError",
     "GradientError",
     "Graph",
     "History",

@@ -7,6 +7,7 @@
     |- DataError            a file or a data set that cannot be used (also ValueError)
     |- StateError           a call out of order: with a stale cache (also RuntimeError)
     |  `- NotBuiltError     a layer or network used before build (also AttributeError)
+    |- DeviceError          host code or a host array among arrays on a device (also TypeError)
     |- GradientError        a gradient that is wrong or was never written (also AssertionError)
     `- MissingExtraError    an optional package that is not installed (also ImportError)
 
@@ -21,6 +22,7 @@ from typing import Any
 __all__ = [
     "ConfigurationError",
     "DataError",
+    "DeviceError",
     "GradientError",
     "LabelError",
     "MissingExtraError",
@@ -111,6 +113,10 @@ class StateError(TinynnError, RuntimeError):
 
 class NotBuiltError(StateError, AttributeError):
     """A layer or network used before `build`; an AttributeError, since parameters are attributes."""
+
+
+class DeviceError(TinynnError, TypeError):
+    """Code of the host's, or an array on it, among arrays on a device; or a wait for the device within a step."""
 
 
 class GradientError(TinynnError, AssertionError):

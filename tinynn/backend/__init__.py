@@ -8,7 +8,7 @@ from tinynn.backend.llvm_ops import LlvmOps
 from tinynn.backend.numpy_ops import NumpyOps
 from tinynn.errors import ConfigurationError
 
-__all__ = ["Array", "NumpyOps", "Ops", "get_backend"]
+__all__ = ["Array", "NumpyOps", "Ops", "get_backend", "named"]
 
 BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps, "cupy": CupyOps, "llvm": LlvmOps}
 
@@ -29,3 +29,8 @@ def get_backend(name: str | Ops) -> Ops:
             fix='net.build(shape, backend="numpy")',
         )
     return BACKENDS[name]()
+
+
+def named(ops: Ops) -> str | Ops:
+    """What to give `get_backend` for such a backend: its name if it is one of the library's own."""
+    return ops.name if BACKENDS.get(ops.name) is type(ops) else ops

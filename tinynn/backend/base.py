@@ -69,7 +69,22 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, 
         self.matmul(x, W, out=out)
         return self.xp.add(out, b, out=out)
 
+    def square_sum(self, x: Array, out: Array) -> Array:
+        """out = the sum of x^2 over all elements; out has no axes."""
+        return self.xp.sum(self.xp.multiply(x, x), out=out)
+
     # --- capture
+
+    captures = False
+    """Whether `capture_step` keeps what a step asks of the device, whatever code asks for it."""
+
+    def capture_step(self, step: Callable[[], Any], between: Callable[[], Any]) -> Any:
+        """The step as an object with `launch()`, which makes it again. `between` is called after the step was made.
+
+        The step is called twice, the second time without effect.
+        Errors: those of the step, and of the device for what it cannot keep.
+        """
+        raise NotImplementedError
 
     records = False
     """Whether calls of `xp` and of the verbs may be recorded, to be made again without the layers."""

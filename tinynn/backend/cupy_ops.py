@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from tinynn.backend.base import Array, Ops
+from tinynn.backend.device_ops import DeviceOps
 from tinynn.errors import ConfigurationError, MissingExtraError
 
 __all__ = ["CupyOps"]
 
 
-class CupyOps(Ops):
+class CupyOps(DeviceOps):
     """The verbs of `Ops` with `xp` CuPy, on the current device.
 
     Errors: MissingExtraError without the package, ConfigurationError without a device that it can use.
@@ -43,16 +39,3 @@ class CupyOps(Ops):
                 got=reason,
                 fix='install or update the driver (nvidia-smi shows it), or build with backend="numpy"',
             )
-
-    def asarray(self, x: Any, dtype: Any = None) -> Array:
-        # Lists go through NumPy first, which tells a ragged one from a number in one call.
-        return self.xp.asarray(x if isinstance(x, self.xp.ndarray) else np.asarray(x), dtype=dtype)
-
-    def to_host(self, x: Array) -> np.ndarray:
-        return self.xp.asnumpy(x)
-
-    def zeros(self, size: int, dtype: Any) -> Array:
-        return self.xp.zeros(size, dtype)  # every allocation begins at a multiple of 512 bytes
-
-    def take(self, x: Array, rows: Array, out: Array) -> Array:
-        return self.xp.take(x, self.xp.asarray(rows), axis=0, out=out)

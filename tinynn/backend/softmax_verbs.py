@@ -67,7 +67,7 @@ class SoftmaxVerbs(Verbs):
             # A negative label would count from the end. As uint32 it is out of range; uintp would wrap back to it.
             score, weight = z[rows, targets.astype(xp.uint32)], 1.0
         else:
-            score, weight = xp.einsum("nc,nc->n", targets, z), targets.sum(axis=1, dtype=p.dtype)
+            score, weight = self.row_dots(targets, z), targets.sum(axis=1, dtype=p.dtype)
         xp.exp(z, out=p)
         flat = p.reshape(-1)
         flat[top] = 0
@@ -111,3 +111,7 @@ class SoftmaxVerbs(Verbs):
     def row_sums(self, x: Array) -> Array:
         """The sum of each row of x (N, ..., C), the result (N, ..., 1)."""
         return x.sum(axis=-1, keepdims=True)
+
+    def row_dots(self, a: Array, b: Array) -> Array:
+        """The sum of a * b along each row, (N, C) to (N,)."""
+        return (a * b).sum(axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tinynn.backend.verbs import Array, Verbs
 
@@ -14,7 +15,8 @@ class UpdateVerbs(Verbs):
 
     All arrays are flat, of one dtype and, but for `work`, of one length; `grads` is read unless a verb says otherwise.
     L2 and decay act on the first `decayed` elements only. `work` is overwritten; its length, at least 2, is the length
-    of the blocks in which an update may be done.
+    of the blocks in which an update may be done. `lr`, `rate`, `eps` and `shrink` may be arrays on the device, without
+    axes and of that dtype, in which a captured step finds the numbers of its time.
     """
 
     def sgd_update(self, params: Array, grads: Array, lr: float, l2: float, decayed: int, work: Array) -> None:
@@ -49,7 +51,7 @@ class UpdateVerbs(Verbs):
         With `nesterov` params -= lr * (g + momentum * velocity), by the new velocity.
         """
         xp = self.xp
-        for p, g, w, u, l2_here, v in blocks(params, grads, work, decayed, l2, velocity):
+        for p, g, w, u, l2_here, v in blocks(params, grads, work, decayed, bool(l2), velocity):
             if l2_here:
                 g = xp.add(xp.multiply(p, l2, out=u), g, out=u)
             xp.multiply(v, momentum, out=v)
@@ -78,7 +80,7 @@ class UpdateVerbs(Verbs):
         the bias of m and v in the first steps are in `rate` and `eps`.
         """
         xp = self.xp
-        for p, g, w, u, decays, m_, v_ in blocks(params, grads, work, decayed, l2 or shrink, m, v):
+        for p, g, w, u, decays, m_, v_ in blocks(params, grads, work, decayed, bool(l2) or acts(shrink), m, v):
             if decays and l2:
                 g = xp.add(xp.multiply(p, l2, out=u), g, out=u)
             xp.multiply(m_, beta1, out=m_)
@@ -88,7 +90,7 @@ class UpdateVerbs(Verbs):
             xp.add(v_, xp.multiply(w, 1 - beta2, out=w), out=v_)
             xp.add(xp.sqrt(v_, out=w), eps, out=w)
             xp.multiply(xp.divide(m_, w, out=w), rate, out=w)
-            if decays and shrink:
+            if decays and acts(shrink):
                 xp.add(w, xp.multiply(p, shrink, out=u), out=w)
             xp.subtract(p, w, out=p)
 
@@ -107,7 +109,7 @@ class UpdateVerbs(Verbs):
     ) -> None:
         """squares = keep * squares + add * g**2, g = grads + l2 * params; params -= lr * g / (sqrt(squares) + eps)."""
         xp = self.xp
-        for p, g, w, u, l2_here, s in blocks(params, grads, work, decayed, l2, squares):
+        for p, g, w, u, l2_here, s in blocks(params, grads, work, decayed, bool(l2), squares):
             if l2_here:
                 g = xp.add(xp.multiply(p, l2, out=u), g, out=u)
             xp.multiply(s, keep, out=s)
@@ -137,8 +139,13 @@ class UpdateVerbs(Verbs):
         xp.multiply(grads, half, out=grads)
 
 
+def acts(number: Any) -> bool:
+    """Whether it is not 0, or on the device, where nobody looks at it."""
+    return not isinstance(number, int | float) or number != 0
+
+
 def blocks(
-    params: Array, grads: Array, work: Array, decayed: int, decay: float, *vectors: Array
+    params: Array, grads: Array, work: Array, decayed: int, decay: bool, *vectors: Array
 ) -> Iterator[tuple[Array, ...]]:
     """Parts of params and grads, two working arrays as long, whether they are to decay, and parts of the vectors.
 

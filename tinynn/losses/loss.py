@@ -59,6 +59,15 @@ class Loss(Layer):
         """
         if weights is None:
             return 1 / n
+        self.check_kind(n, weights)
+        total = weights.sum(dtype=self.xp.float64)
+        return (weights / self.xp.where(total > 0, total, 1)).astype(self.dtype)
+
+    def check_kind(self, n: int, weights: Any) -> None:
+        """Looks at the weights' shape and dtype.
+
+        Errors: LabelError for what is not one number for each of n rows.
+        """
         if weights.shape != (n,) or weights.dtype.kind not in "biuf":
             raise LabelError(
                 "weights that do not fit the scores",
@@ -67,8 +76,6 @@ class Loss(Layer):
                 got=f"{weights.dtype} of shape {weights.shape}",
                 fix="give each row one weight, as a float",
             )
-        total = weights.sum(dtype=self.xp.float64)
-        return (weights / self.xp.where(total > 0, total, 1)).astype(self.dtype)
 
     def verdict(self, scores: Array, targets: Array) -> Array | None:
         """For each row 1 if it is right, 0 if it is wrong, -1 if accuracy is not to count it.
@@ -113,5 +120,5 @@ class Loss(Layer):
 
         Errors: LabelError with the row and its value.
         """
-        self.share(len(weights) if weights.ndim else 0, weights)
+        self.check_kind(len(weights) if weights.ndim else 0, weights)
         refuse_row(self.where, *not_weights(weights), weights)

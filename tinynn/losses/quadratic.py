@@ -53,8 +53,7 @@ class QuadraticCost(Loss):
         xp, L = self.xp, self.empty("L", ())
         diff = xp.subtract(scores, targets, out=self.empty("diff", scores.shape))
         if weights is None:
-            flat = diff.reshape(-1)
-            xp.dot(flat, flat, out=L)
+            self.ops.square_sum(diff, out=L)
             return xp.divide(L, 2 * len(scores), out=L), (diff, 1 / len(scores))
         share = self.share(len(scores), weights)
         squares = xp.multiply(diff, diff, out=self.empty("squares", diff.shape)).reshape(len(diff), -1)

@@ -91,7 +91,7 @@ class SoftmaxCrossEntropy(Loss):
         total = self.total_weight(targets, weights)
         counts = self.counts(targets)
         if weights is not None:
-            self.share(n, weights)  # for its check
+            self.check_kind(n, weights)
             counts = counts * weights
         return rows * (counts * n / xp.where(total > 0, total, 1))[:, None]
 

@@ -40,19 +40,20 @@ def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
             fix="add the loss; predict(x) is the same without one, but for the probabilities",
         )
     xs = receive(net, data, targets=True)
-    check_targets(net, [net.ops.to_host(t) for t in xs[len(net.input_names) :]])
+    to_host = net.ops.to_host
+    check_targets(net, [to_host(t) for t in xs[len(net.input_names) :]])
     net._scratch.token = None
     total = weight = 0.0
     right = counted = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(xs[0]), batch_size):
             scores, *targets = net.run_scores(tuple(x[start : start + batch_size] for x in xs))
-            share = float(loss.total_weight(*targets))
-            total += float(loss.forward(scores, *targets)[0]) * share
+            share = float(to_host(loss.total_weight(*targets)))
+            total += float(to_host(loss.forward(scores, *targets)[0])) * share
             weight += share
             if (verdict := loss.verdict(scores, targets[0])) is not None:
-                right += int((verdict == 1).sum())
-                counted += int((verdict >= 0).sum())
+                right += int(to_host((verdict == 1).sum()))
+                counted += int(to_host((verdict >= 0).sum()))
     if math.isnan(total):
         find_nan(net, xs[: len(net.input_names)])
     return Evaluation(total / (weight or 1.0), right / counted if counted else float("nan"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tinynn.errors import ConfigurationError, ShapeError, TinynnError
+from tinynn.errors import ConfigurationError, DeviceError, ShapeError, TinynnError
 from tinynn.layer import Layer
 from tinynn.losses import Loss
 
@@ -84,7 +84,7 @@ def explain_backward(error: Exception, layers: Sequence[Layer], failed: int, dy:
 
 def reraise(error: Exception, layer: Layer, method: str, argument: Any) -> NoReturn:
     """Raises the error with its layer named; a ValueError, NumPy's word for shapes that clash, as a ShapeError."""
-    if isinstance(error, TinynnError):
+    if isinstance(error, TinynnError) and not isinstance(error, DeviceError):
         raise error
     site = layer._built()
     shape = getattr(argument, "shape", ())

@@ -34,7 +34,7 @@ def predict(net: Any, xs: tuple[Any, ...], batch_size: int) -> Any:
             parts.append([part.copy() for part in (y if isinstance(y, tuple) else (y,))])
     ys = parts[0] if len(parts) == 1 else [net.xp.concatenate(part) for part in zip(*parts, strict=True)]
     for y in ys:
-        if net.xp.isnan(y).any():
+        if net.ops.to_host(net.xp.isnan(y).any()):
             find_nan(net, xs)
     return ys[0] if len(ys) == 1 else tuple(ys)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from tinynn.backend import Array, Ops, get_backend
+from tinynn.backend import Array, Ops, get_backend, named
 from tinynn.errors import ConfigurationError, ShapeError, StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
@@ -247,7 +247,7 @@ class Network(Layer):
         state = super().__getstate__()
         state.pop("storage", None)
         if self._site is not None and not self._site.path:
-            how = {"backend": self.ops.name, "dtype": str(self.dtype), "seed": self._seed, "needs_dx": self.needs_dx}
+            how = {"backend": named(self.ops), "dtype": str(self.dtype), "seed": self._seed, "needs_dx": self.needs_dx}
             state["_rebuild"] = (self._site.shapes, how, self.storage.arrays())
         return state
 

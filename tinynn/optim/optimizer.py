@@ -99,14 +99,19 @@ class Optimizer:
         storage = net.storage
         if storage is not self._storage:
             self.joined(net)
+        if self.clip_norm is not None or self.clip_value is not None:
+            self.clip(storage)
+        self.update(storage.ops, storage, self._lr if self._schedule is None else self.lr)
+        self.steps_taken += 1
+
+    def clip(self, storage: Storage) -> None:
+        """Brings the gradients within `clip_value` and `clip_norm`."""
         if self.clip_value is not None:
             xp, largest = storage.ops.xp, self.clip_value
             xp.minimum(storage.grads, largest, out=storage.grads)
             xp.maximum(storage.grads, -largest, out=storage.grads)
         if self.clip_norm is not None:
             storage.ops.clip_norm(storage.grads, self.clip_norm, storage.work)
-        self.update(storage.ops, storage, self._lr if self._schedule is None else self.lr)
-        self.steps_taken += 1
 
     def joined(self, net: Network) -> Storage:
         """The network's storage, taken as its own; StateError where the optimizer belongs to another network."""

@@ -63,11 +63,12 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
         raise LabelError(
             error.what, where=f"fit, {name}: {error.where}", expected=error.expected, got=error.got, fix=error.fix
         ) from None
-    return tuple(net.ops.asarray(x) for x in arrays)
+    on_device = [given if isinstance(given, net.xp.ndarray) else x for given, x in zip(data, arrays, strict=True)]
+    return tuple(net.ops.asarray(x) for x in on_device)
 
 
 def named(net: Network, data: Any, name: str) -> list[np.ndarray]:
-    """Inputs and targets as arrays.
+    """Inputs and targets as arrays on the host.
 
     Errors: ConfigurationError for too few or too many, ShapeError for what is no array.
     """
@@ -87,7 +88,7 @@ def named(net: Network, data: Any, name: str) -> list[np.ndarray]:
             fix=f"{name}={wanted}",
         )
     kinds = ["inputs"] * len(net.input_names) + ["targets"] * len(net.target_names)
-    return [as_array(x, f"fit, {name}, {kind}") for kind, x in zip(kinds, given, strict=False)]
+    return [as_array(net, x, f"fit, {name}, {kind}") for kind, x in zip(kinds, given, strict=False)]
 
 
 def check_input(x: np.ndarray, shape: Shape, dtype: np.dtype, name: str, which: str) -> None:
@@ -119,10 +120,10 @@ def check_input(x: np.ndarray, shape: Shape, dtype: np.dtype, name: str, which: 
     check_finite(x, dtype, name)
 
 
-def as_array(values: Any, where: str) -> np.ndarray:
+def as_array(net: Network, values: Any, where: str) -> np.ndarray:
     """Errors: ShapeError for nested lists of different lengths."""
     try:
-        return np.asarray(values)
+        return net.ops.to_host(values)
     except ValueError as error:
         raise ShapeError(
             "rows of different lengths make no array",

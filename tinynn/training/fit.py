@@ -102,7 +102,7 @@ def fit(
                 history.stopped = "interrupted"
                 shown.end(None)
                 break
-            largest = float(abs(storage.params).max()) if storage.params.size else 0.0
+            largest = float(net.ops.to_host(abs(storage.params).max())) if storage.params.size else 0.0
             if not (math.isfinite(tally.loss()) and math.isfinite(largest)):
                 storage.params[...], storage.state[...] = before
                 shown.end(None)

@@ -29,8 +29,8 @@ class Tally:
     def add(self, loss: Any, scores: Any, *targets: Any) -> None:
         """One batch: its mean loss, and what the loss was given."""
         n = len(scores)
-        weight = self.xp.float64(self.of.total_weight(*targets))  # times an int it would be rounded to float32 again
-        self.total = self.total + loss * weight
+        weight = self.of.total_weight(*targets)
+        self.total = self.total + self.xp.multiply(loss, weight, dtype=self.xp.float64)  # not rounded to float32 again
         self.weight = self.weight + weight
         if self.judged is None:
             self.judged = self.of.verdict(scores, targets[0]) is not None
@@ -56,6 +56,11 @@ class Tally:
             self.right, self.counted = self.right + right[0], self.counted + rows
             right[...] = 0
 
+    def add_sums(self, sums: Any, counts: Any) -> None:
+        """Several batches: `sums` of losses and of weights, begun at the tally's own; rows right, and rows counted."""
+        self.total, self.weight = sums[0], sums[1]
+        self.right, self.counted = self.right + counts[0], self.counted + counts[1]
+
     def count(self) -> None:
         """Judges the rows that wait."""
         if self.waiting:
@@ -66,10 +71,14 @@ class Tally:
 
     def loss(self) -> float:
         """The mean loss over all rows so far."""
-        return float(self.total) / (float(self.weight) or 1.0)
+        return self.number(self.total) / (self.number(self.weight) or 1.0)
 
     def accuracy(self) -> float:
         """The share of rows so far that the loss calls right; NaN if the targets named no class."""
         self.count()
-        counted = int(self.counted)
-        return int(self.right) / counted if counted else float("nan")
+        counted = self.number(self.counted)
+        return self.number(self.right) / counted if counted else float("nan")
+
+    def number(self, x: Any) -> float:
+        """A sum as the host knows it."""
+        return float(self.of.ops.to_host(x))

@@ -1,0 +1,35 @@
+"""Arrays in the memory of a device, whose module behaves like CuPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinynn.backend.base import Array, Ops
+from tinynn.cuda.graph import CudaGraph
+
+__all__ = ["DeviceOps"]
+
+
+class DeviceOps(Ops):
+    """The verbs of `Ops` with `xp` CuPy, or a module that stands in for it."""
+
+    captures = True
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        # Lists go through NumPy first, which tells a ragged one from a number in one call.
+        return self.xp.asarray(x if isinstance(x, self.xp.ndarray) else np.asarray(x), dtype=dtype)
+
+    def to_host(self, x: Array) -> np.ndarray:
+        return self.xp.asnumpy(x)
+
+    def zeros(self, size: int, dtype: Any) -> Array:
+        return self.xp.zeros(size, dtype)  # every allocation begins at a multiple of 512 bytes
+
+    def take(self, x: Array, rows: Array, out: Array) -> Array:
+        return self.xp.take(x, self.xp.asarray(rows), axis=0, out=out)
+
+    def capture_step(self, step: Callable[[], Any], between: Callable[[], Any]) -> CudaGraph:
+        return CudaGraph(self.xp, step, between)
