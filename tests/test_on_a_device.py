@@ -1,6 +1,7 @@
-"""Every layer, loss, optimizer, graph and run of `fit` on the device that is not there: the same code and results.
+"""Every layer, loss, optimizer, graph and run of `fit` on a device: the same code, the same results.
 
-What passes here uses only what CuPy has, waits for nothing, and mixes nothing with the host.
+What passes on the device that is not there uses only what CuPy has, waits for nothing, and mixes nothing with the host;
+where there is a GPU, all of it runs there too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from devices import DEVICES, device_of
 from hypothesis import given, settings
 from table import ROWS, Case
 from test_random_graphs import Builder
@@ -48,25 +50,30 @@ HOST_CODE = ["a branch in the data", "looking back", "a loss of one's own"]
 HOST_GRAPHS = ["own layers", "what it read or something else", "a loss of one's own"]
 
 
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> Any:
+    return device_of(request.param)
+
+
 @pytest.mark.parametrize("name", ROWS)
-def test_every_layer_passes_gradcheck(name: str) -> None:
+def test_every_layer_passes_gradcheck(name: str, device: Any) -> None:
     @settings(max_examples=20)
     @given(ROWS[name].cases)
     def check(case: Case) -> None:
-        gradcheck(case.layer, inputs=case.inputs, backend=FakeDevice())
+        gradcheck(case.layer, inputs=case.inputs, backend=device)
 
     check()
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_layer_gives_what_numpy_gives(name: str) -> None:
+def test_every_layer_gives_what_numpy_gives(name: str, device: Any) -> None:
     @settings(max_examples=20)
     @given(ROWS[name].cases)
     def check(case: Case) -> None:
         shapes = tuple(x.shape[1:] for x in case.inputs)
         for dtype, forward, backward in (("float64", 1e-12, 1e-10), ("float32", 1e-5, 1e-4)):
             xs = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case.inputs]
-            here, there = (Specimen(case.layer, shapes, ops, dtype) for ops in (ops_of("numpy"), FakeDevice()))
+            here, there = (Specimen(case.layer, shapes, ops, dtype) for ops in (ops_of("numpy"), device))
             n = len(xs[0])
             dy = 0.7 if here.ends_in_loss else np.full((n, *here.layer._built().output), 0.7, dtype)
             a, b = here.run(xs, dy), there.run(xs, dy)
@@ -80,11 +87,11 @@ def test_every_layer_gives_what_numpy_gives(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_layer_keeps_every_rule(name: str) -> None:
+def test_every_layer_keeps_every_rule(name: str, device: Any) -> None:
     @settings(max_examples=1)
     @given(ROWS[name].cases)
     def check(case: Case) -> None:
-        check_layer(case.layer, inputs=case.inputs, backend=FakeDevice())
+        check_layer(case.layer, inputs=case.inputs, backend=device)
 
     check()
 
@@ -118,12 +125,12 @@ def assert_near(a: list[np.ndarray], b: list[np.ndarray], rtol: float) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in HOST_CODE])
 @pytest.mark.parametrize("needs_dx", [False, True])
-def test_networks_train_as_on_numpy(name: str, needs_dx: bool) -> None:
+def test_networks_train_as_on_numpy(name: str, needs_dx: bool, device: Any) -> None:
     make, x = NETWORKS[name]
     data, rate = (x, targets_of(make())), 1e-8 if x.dtype == np.uint8 else 0.01  # bytes make large gradients
     runs = [
         trained(make, data, SGD(rate, momentum=0.5), backend, dtype="float64", needs_dx=needs_dx, capture=capture)
-        for backend, capture in (("numpy", False), (FakeDevice(), False), (FakeDevice(), True))
+        for backend, capture in (("numpy", False), (device, False), (device, True))
     ]
     assert_near(runs[0], runs[1], 1e-10)
     for eager, replayed in zip(runs[1], runs[2], strict=True):
@@ -131,11 +138,11 @@ def test_networks_train_as_on_numpy(name: str, needs_dx: bool) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in GRAPHS if name not in HOST_GRAPHS])
-def test_graphs_train_as_on_numpy(name: str) -> None:
+def test_graphs_train_as_on_numpy(name: str, device: Any) -> None:
     make, data = GRAPHS[name]
     runs = [
         trained(make, data, Adam(0.01), backend, dtype="float64", capture=capture)
-        for backend, capture in (("numpy", False), (FakeDevice(), False), (FakeDevice(), True))
+        for backend, capture in (("numpy", False), (device, False), (device, True))
     ]
     assert_near(runs[0], runs[1], 1e-8)
     for eager, replayed in zip(runs[1], runs[2], strict=True):
@@ -181,19 +188,19 @@ def mlp() -> Sequential:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_optimizers_step_as_on_numpy(name: str, dtype: str) -> None:
+def test_optimizers_step_as_on_numpy(name: str, dtype: str, device: Any) -> None:
     runs = [
         trained(mlp, (X, LABELS), OPTIMIZERS[name](), backend, dtype=dtype, capture=capture, epochs=4, batch_size=6)
-        for backend, capture in (("numpy", False), (FakeDevice(), False), (FakeDevice(), True))
+        for backend, capture in (("numpy", False), (device, False), (device, True))
     ]
     assert_near(runs[0], runs[1], 1e-4 if dtype == "float32" else 1e-10)
     for eager, replayed in zip(runs[1], runs[2], strict=True):
         np.testing.assert_array_equal(eager, replayed)
 
 
-def test_an_optimizers_state_goes_from_device_to_host_and_back() -> None:
+def test_an_optimizers_state_goes_from_device_to_host_and_back(device: Any) -> None:
     states = []
-    for backend in ("numpy", FakeDevice()):
+    for backend in ("numpy", device):
         net, optimizer = mlp().build((12,), backend=backend, dtype="float64"), Adam(0.01)
         fit(net, optimizer, (X, LABELS), epochs=1, batch_size=10, progress=False)
         state = optimizer.state()
@@ -209,13 +216,13 @@ def test_an_optimizers_state_goes_from_device_to_host_and_back() -> None:
             np.testing.assert_allclose(there[name], here[name], rtol=1e-9, atol=1e-12)
 
 
-def test_random_graphs() -> None:
+def test_random_graphs(device: Any) -> None:
     for seed in range(60):
         drawn, rng = Builder(seed), np.random.default_rng(seed)
         shapes = [(drawn.widths[name],) for name in drawn.inputs]
         xs = [rng.standard_normal((3, *shape)) for shape in shapes]
         found = []
-        for backend in ("numpy", FakeDevice()):
+        for backend in ("numpy", device):
             net = Graph(tuple(drawn.inputs), **Builder(seed).nodes)
             net.build(*shapes, backend=backend, dtype="float64", seed=seed, needs_dx=True)
             ys, cache = net.forward(*xs)
@@ -228,8 +235,8 @@ def test_random_graphs() -> None:
         assert_near(found[0], found[1], 1e-10)
 
 
-def test_files_go_from_one_backend_to_the_other(tmp_path: Any) -> None:
-    here, there = (mlp().build((12,), backend=b, seed=s) for b, s in (("numpy", 1), (FakeDevice(), 2)))
+def test_files_go_from_one_backend_to_the_other(tmp_path: Any, device: Any) -> None:
+    here, there = (mlp().build((12,), backend=b, seed=s) for b, s in (("numpy", 1), (device, 2)))
     here.save(tmp_path / "net.npz")
     there.load(tmp_path / "net.npz")
     np.testing.assert_allclose(there.ops.to_host(there.predict(X)), here.predict(X), rtol=1e-5, atol=1e-7)
@@ -238,47 +245,47 @@ def test_files_go_from_one_backend_to_the_other(tmp_path: Any) -> None:
         np.testing.assert_array_equal(np.load(tmp_path / "back.npz")[name], array)
 
 
-def test_what_is_wrong_with_the_data_is_said_as_on_numpy() -> None:
+def test_what_is_wrong_with_the_data_is_said_as_on_numpy(device: Any) -> None:
     for data in ((X, LABELS + 1), (X, -LABELS)):
         told = []
-        for backend in ("numpy", FakeDevice()):
+        for backend in ("numpy", device):
             with pytest.raises(LabelError) as caught:
                 trained(mlp, data, SGD(0.1), backend)
             told.append(str(caught.value))
         assert told[0] == told[1]
 
 
-def test_labels_and_ids_out_of_range_wrap_in_a_step_by_hand_and_are_looked_for_by_evaluate() -> None:
+def test_labels_and_ids_out_of_range_wrap_in_a_step_by_hand_and_are_looked_for_by_evaluate(device: Any) -> None:
     # Nobody looks at labels in a step on a device; fit, evaluate and check_targets do, before it.
-    net = mlp().build((12,), backend=FakeDevice())
+    net = mlp().build((12,), backend=device)
     with pytest.raises(LabelError):
         net.evaluate(X, LABELS + 4)
-    words = Sequential(Embedding(9, 3), Affine(2), QuadraticCost()).build((5,), backend=FakeDevice())
+    words = Sequential(Embedding(9, 3), Affine(2), QuadraticCost()).build((5,), backend=device)
     assert words.predict(np.full((2, 5), 3)).shape == (2, 2)
 
 
-def test_a_run_that_diverges_goes_back() -> None:
-    net = mlp().build((12,), backend=FakeDevice())
+def test_a_run_that_diverges_goes_back(device: Any) -> None:
+    net = mlp().build((12,), backend=device)
     before = net.ops.to_host(net.storage.params)
     with pytest.raises(StateError, match="diverged in epoch 1"):
         fit(net, SGD(1e30), (X, LABELS), epochs=3, batch_size=5, progress=False)
     np.testing.assert_array_equal(net.ops.to_host(net.storage.params), before)
 
 
-def test_patience_goes_back_to_the_best() -> None:
+def test_patience_goes_back_to_the_best(device: Any) -> None:
     runs = [
         trained(mlp, (X, LABELS), SGD(2.0), backend, dtype="float64", patience=2, epochs=12)
-        for backend in ("numpy", FakeDevice())
+        for backend in ("numpy", device)
     ]
     assert_near(runs[0], runs[1], 1e-6)
 
 
-def test_images_and_their_bytes_stay_as_they_are_on_the_device() -> None:
+def test_images_and_their_bytes_stay_as_they_are_on_the_device(device: Any) -> None:
     make, x = NETWORKS["convolution"]
     assert x.dtype == np.uint8
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        trained(make, (IMAGES, LABELS), SGD(0.1), FakeDevice())
+        trained(make, (IMAGES, LABELS), SGD(0.1), device)
 
 
 def test_a_backend_that_is_none_is_refused() -> None:

@@ -145,7 +145,9 @@ def test_all_is_complete() -> None:
 def test_the_all_of_a_module_names_what_it_has(name: str) -> None:
     module = __import__(name, fromlist=["_"])
     listed = getattr(module, "__all__", [])
-    assert listed or name in ("tinynn.app", "tinynn.compiler", "tinynn.cuda") or not vars(module).keys() - {"__builtins__"}
+    assert (
+        listed or name in ("tinynn.app", "tinynn.compiler", "tinynn.cuda") or not vars(module).keys() - {"__builtins__"}
+    )
     assert [entry for entry in listed if not hasattr(module, entry)] == []
     assert len(set(listed)) == len(listed)
 
