@@ -82,17 +82,17 @@ def spiral(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), labels
 
 
-def trained(*layers: Layer) -> Sequential:
+def trained(*layers: Layer, backend: str = "numpy") -> Sequential:
     """These layers, an Affine layer for the scores and the loss, trained on the spiral."""
-    net = Sequential(*layers, Affine(ARMS), SoftmaxCrossEntropy()).build((2,), seed=0)
+    net = Sequential(*layers, Affine(ARMS), SoftmaxCrossEntropy()).build((2,), backend=backend, seed=0)
     fit(net, SGD(lr=0.5), spiral(200, seed=0), epochs=50, batch_size=20, progress=False)
     return net
 
 
-def verdict(layer: Layer) -> str:
+def verdict(layer: Layer, backend: str = "numpy") -> str:
     """What gradcheck says about a layer with two inputs; nothing if there is nothing to say."""
     try:
-        gradcheck(layer, (2,))
+        gradcheck(layer, (2,), backend=backend)
     except GradientError as error:
         return str(error)
     return ""
@@ -104,17 +104,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("out", "custom_layer"), metavar="DIR", help="folder of the picture"
     )
+    parser.add_argument("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="cupy: on a GPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     args = parser.parse_args(argv)
 
-    verdicts = {"Bumps": verdict(Bumps(PLACES)), "Slip": verdict(Slip(PLACES))}
+    verdicts = {layer.__name__: verdict(layer(PLACES), args.backend) for layer in (Bumps, Slip)}
     print("1. gradcheck on Bumps, and on Slip, whose backward has a wrong sign:\n")
     for name, said in verdicts.items():
         print(f"   {name}:\n{textwrap.indent(said or 'every gradient is right', '      ')}\n")
 
-    net = trained(Bumps(PLACES))
+    net = trained(Bumps(PLACES), backend=args.backend)
     test = spiral(200, seed=1)  # other points than those of the training
-    networks = {"without": trained(), "with Bumps": net, "with Slip": trained(Slip(PLACES))}
+    without, wrong = trained(backend=args.backend), trained(Slip(PLACES), backend=args.backend)
+    networks = {"without": without, "with Bumps": net, "with Slip": wrong}
     accuracy = {name: network.evaluate(*test).accuracy for name, network in networks.items()}
     print(f"2. Training on a spiral. The network:\n\n{textwrap.indent(net.summary(), '   ')}\n")
     print(f"   Right on {len(test[1])} new points:\n")
@@ -123,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("\n   The slip raised no error in training: without gradcheck, Bumps would have passed for a poor idea.")
 
     if args.json:
-        measured = {"gradcheck": verdicts, "accuracy": accuracy, "places": net.storage.parameters["0.c"].tolist()}
+        measured = {"gradcheck": verdicts, "accuracy": accuracy, "places": net.storage.arrays()["0.c"].tolist()}
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(measured, indent=2) + "\n")
     try:

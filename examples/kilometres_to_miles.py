@@ -59,7 +59,7 @@ def by_error(weight: float = START) -> list[Attempt]:
     return [first, attempt(first.weight + first.correction)]
 
 
-def by_gradient_descent(weight: float = START) -> tuple[float, float]:
+def by_gradient_descent(weight: float = START, backend: str = "numpy") -> tuple[float, float]:
     """One step of gradient descent with a layer and a loss of the library: (dL/dweight, the weight after the step).
 
     The loss is L = (output - wanted)^2 / 2, so dL/dweight = (output - wanted) * input = -error * input, and
@@ -67,13 +67,13 @@ def by_gradient_descent(weight: float = START) -> tuple[float, float]:
         weight - lr * dL/dweight = weight + lr * error * input = weight + error / input    for lr = 1 / input^2.
     """
     layer = Affine(1, W=np.array([[weight]]))
-    net = Sequential(layer, QuadraticCost()).build((1,), dtype="float64")
+    net = Sequential(layer, QuadraticCost()).build((1,), backend=backend, dtype="float64")
     _, cache = net.forward(np.array([[KILOMETRES]]), np.array([[MILES]]))
     net.backward(1.0, cache)
-    slope = layer.dW.item()
+    slope = net.ops.to_host(layer.dW).item()
     layer.db[...] = 0  # 0 km are 0 miles: the bias of y = x W + b is to stay 0
     SGD(lr=1 / KILOMETRES**2).step(net)
-    return slope, layer.W.item()
+    return slope, net.ops.to_host(layer.W).item()
 
 
 def print_table(attempts: list[Attempt]) -> None:
@@ -87,6 +87,7 @@ def print_table(attempts: list[Attempt]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the three ways, and what each found."""
     parser = argparse.ArgumentParser(description="One weight learns to turn kilometres into miles.")
+    parser.add_argument("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="cupy: on a GPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     args = parser.parse_args(argv)
 
@@ -102,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_table(exact)
     print(f"\nOne correction, and the weight is {exact[-1].weight:.5f}: a large error asks for a large step.\n")
 
-    slope, weight = by_gradient_descent()
+    slope, weight = by_gradient_descent(backend=args.backend)
     difference = abs(weight - exact[-1].weight)
     print("3. The same as gradient descent: Affine(1), QuadraticCost(), SGD(lr = 1 / input^2).\n")
     print(f"   dL/dweight, as the network found it:  {slope:.1f}, which is -error * input")

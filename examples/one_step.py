@@ -28,7 +28,7 @@ W2, B2 = np.array([[0.40, 0.50], [0.45, 0.55]]), np.array([0.60, 0.60])
 LEARNING_RATE = 0.5
 
 
-def make_network() -> Sequential:
+def make_network(backend: str = "numpy") -> Sequential:
     """The network with the given weights, in float64."""
     return Sequential(
         Affine(2, W=W1, b=B1),
@@ -36,36 +36,38 @@ def make_network() -> Sequential:
         Affine(2, W=W2, b=B2),
         Sigmoid(),
         QuadraticCost(),
-    ).build((2,), dtype="float64")
+    ).build((2,), backend=backend, dtype="float64")
 
 
 def forward(net: Sequential) -> tuple[list[Any], float]:
     """Calls the layers one by one, as `net.forward` does, and prints what each puts out."""
-    y, caches = X, []
+    y, caches = net.ops.asarray(X), []
     for number, layer in enumerate(net.layers[:-1]):
         y, cache = layer.forward(y)
         caches.append(cache)
-        print(f"  layer {number}  {type(layer).__name__:<14} y  = {numbers(y)}")
-    loss, cache = net.layers[-1].forward(y, TARGET)
+        print(f"  layer {number}  {type(layer).__name__:<14} y  = {numbers(net.ops.to_host(y))}")
+    loss, cache = net.layers[-1].forward(y, net.ops.asarray(TARGET))
     caches.append(cache)
-    print(f"  layer {len(net) - 1}  {type(net.layers[-1]).__name__:<14} L  = {float(loss):.9f}")
-    return caches, float(loss)
+    L = float(net.ops.to_host(loss))  # from a GPU, if it is there
+    print(f"  layer {len(net) - 1}  {type(net.layers[-1]).__name__:<14} L  = {L:.9f}")
+    return caches, L
 
 
 def backward(net: Sequential, caches: list[Any]) -> None:
     """Calls the layers' backward passes in reverse, as `net.backward` does, and prints what each hands down."""
     dy, _ = net.layers[-1].backward(1.0, caches[-1])  # dL/dL = 1
-    print(f"  layer {len(net) - 1}  {type(net.layers[-1]).__name__:<14} dx = {numbers(dy)}")
+    print(f"  layer {len(net) - 1}  {type(net.layers[-1]).__name__:<14} dx = {numbers(net.ops.to_host(dy))}")
     for number in range(len(net) - 2, -1, -1):
         layer = net.layers[number]
         dy = layer.backward(dy, caches[number])
-        print(f"  layer {number}  {type(layer).__name__:<14} dx = {'nobody asks' if dy is None else numbers(dy)}")
+        shown = "nobody asks" if dy is None else numbers(net.ops.to_host(dy))
+        print(f"  layer {number}  {type(layer).__name__:<14} dx = {shown}")
 
 
 def difference_quotient(net: Sequential, name: str, index: tuple[int, int], eps: float = 1e-5) -> float:
     """(L(w + eps) - L(w - eps)) / (2 eps): what the gradient of a weight must be, found without any calculus."""
     W = net.storage.parameters[name]
-    old = W[index]
+    old = W[index].copy()
     W[index] = old + eps
     above = net.loss(X, TARGET)
     W[index] = old - eps
@@ -81,9 +83,10 @@ def numbers(values: np.ndarray) -> str:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="One training step, every number of it.")
     parser.add_argument("--steps", type=int, default=10_000, help="steps in all, the first of them shown (%(default)s)")
+    parser.add_argument("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="cupy: on a GPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured to FILE")
     args = parser.parse_args(argv)
-    net, sgd = make_network(), SGD(lr=LEARNING_RATE)
+    net, sgd = make_network(args.backend), SGD(lr=LEARNING_RATE)
 
     print("Forward: x =", numbers(X))
     caches, first_loss = forward(net)
@@ -94,10 +97,10 @@ def main(argv: list[str] | None = None) -> None:
     quotients = {
         (name, i, j): difference_quotient(net, name, (i, j)) for name in ("0.W", "2.W") for i in (0, 1) for j in (0, 1)
     }
-    gradients = {key: float(net.storage.gradients[key[0]][key[1:]]) for key in quotients}
-    before = {key: float(net.storage.parameters[key[0]][key[1:]]) for key in quotients}
+    gradients = {key: float(net.ops.to_host(net.storage.gradients[key[0]])[key[1:]]) for key in quotients}
+    before = {key: float(net.storage.arrays()[key[0]][key[1:]]) for key in quotients}
     sgd.step(net)
-    after = {key: float(net.storage.parameters[key[0]][key[1:]]) for key in quotients}
+    after = {key: float(net.storage.arrays()[key[0]][key[1:]]) for key in quotients}
     for key, gradient in gradients.items():
         name = f"{key[0]}[{key[1]}, {key[2]}]"
         print(f"  {name:<10} dW = {gradient: .9f}   {quotients[key]: .9f}   {before[key]:.2f} -> {after[key]:.9f}")
@@ -108,10 +111,11 @@ def main(argv: list[str] | None = None) -> None:
         sgd.step(net)
     last_loss = net.loss(X, TARGET)
     print(f"\nThe loss was {first_loss:.9f}; after {args.steps:,} steps it is {last_loss:.3g}, and the outputs are")
-    print("  y =", numbers(net.predict(X)), "  wanted:", numbers(TARGET))
+    y = net.ops.to_host(net.predict(X))
+    print("  y =", numbers(y), "  wanted:", numbers(TARGET))
 
     if args.json:
-        measured = {"first_loss": first_loss, "last_loss": last_loss, "outputs": net.predict(X).tolist()}
+        measured = {"first_loss": first_loss, "last_loss": last_loss, "outputs": y.tolist()}
         measured |= {
             "weights": [
                 {"name": f"{n}[{i},{j}]", "gradient": gradients[n, i, j], "quotient": q, "after": after[n, i, j]}

@@ -31,13 +31,13 @@ T = np.array([0, 1, 2, 3])
 NEW_POINTS = np.array([(2, 2), (-2, 2), (-2, -2), (2, -2)], dtype=np.float64)
 
 
-def make_network(seed: int = 1) -> Sequential:
+def make_network(seed: int = 1, backend: str = "numpy") -> Sequential:
     """2-50-4, in float64. Where weights come from is free: here they are arrays, drawn by NumPy."""
     random = np.random.RandomState(seed)  # the older generator, whose sequence is fixed for ever
     W1 = random.randn(2, 50)
     W2 = random.randn(50, 4)
     net = Sequential(Affine(50, W=W1), ReLU(), Affine(4, W=W2), SoftmaxCrossEntropy())
-    return net.build((2,), dtype="float64")
+    return net.build((2,), backend=backend, dtype="float64")
 
 
 def train(net: Sequential, steps: int = STEPS, lr: float = 0.001, l2: float = 0.001) -> list[float]:
@@ -48,8 +48,8 @@ def train(net: Sequential, steps: int = STEPS, lr: float = 0.001, l2: float = 0.
         loss, cache = net.forward(X, T)  # how wrong is the network now?
         net.backward(1.0, cache)  # in which direction should each weight go?
         optimizer.step(net)  # go there, a little
-        losses.append(float(loss))
-    return losses
+        losses.append(loss)
+    return net.ops.to_host(net.xp.stack(losses)).tolist()
 
 
 def share_right(net: Sequential) -> float:
@@ -57,7 +57,8 @@ def share_right(net: Sequential) -> float:
     ticks = np.linspace(EXTENT[0], EXTENT[1], 200)  # an even number of ticks, so that none of them is 0
     x1, x2 = (grid.ravel() for grid in np.meshgrid(ticks, ticks))
     right = np.where(x2 > 0, np.where(x1 > 0, 0, 1), np.where(x1 > 0, 3, 2))
-    return float((net.predict(np.stack([x1, x2], axis=1)).argmax(axis=1) == right).mean())
+    p = net.ops.to_host(net.predict(np.stack([x1, x2], axis=1)))
+    return float((p.argmax(axis=1) == right).mean())
 
 
 def print_losses(losses: list[float]) -> None:
@@ -84,16 +85,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("out", "quadrant"), metavar="DIR", help="folder of the picture"
     )
+    parser.add_argument("--backend", choices=("numpy", "llvm", "cupy"), default="numpy", help="cupy: on a GPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     args = parser.parse_args(argv)
 
-    net = make_network()
+    net = make_network(backend=args.backend)
     untrained = share_right(net)
     print(f"The network:\n\n{net.summary()}\n\nIt learns from four points:\n")
     losses = train(net)
     print_losses(losses)
 
-    p = net.predict(NEW_POINTS)
+    p = net.ops.to_host(net.predict(NEW_POINTS))
     print("\nFour points that it has never seen:\n")
     print_predictions(NEW_POINTS, p)
 

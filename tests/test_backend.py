@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Callable
@@ -289,3 +290,30 @@ def test_unknown_backend_is_refused(name: Any) -> None:
             call()
         assert caught.value.got == repr(name)
         assert "'numpy'" in str(caught.value.expected)
+
+
+class Rounds(NumpyOps):
+    """A backend of somebody's own with another precision."""
+
+    precision = "tf32"
+
+
+def test_precision_is_a_gpus() -> None:
+    for backend in ("numpy", "llvm", NumpyOps()):
+        with pytest.raises(ConfigurationError, match="something that GPUs do") as caught:
+            Sequential(Affine(2)).build((3,), backend=backend, precision="bfloat16")
+        assert 'backend="cupy"' in str(caught.value.expected)
+    with pytest.raises(ConfigurationError, match="unknown precision") as caught:
+        Sequential(Affine(2)).build((3,), precision="float16")
+    assert "'tf32'" in str(caught.value.expected)
+
+
+def test_precision_of_a_backend_as_it_is() -> None:
+    for precision in ({}, {"precision": "tf32"}):
+        net = Sequential(Affine(2)).build((3,), backend=Rounds(), **precision)
+        assert net.summary().splitlines()[-1] == "8 parameters, float32, products in tf32, numpy, input (3,)"
+        assert copy.deepcopy(net).ops.precision == "tf32"
+    with pytest.raises(ConfigurationError, match="something that GPUs do"):
+        Sequential(Affine(2)).build((3,), backend=Rounds(), precision="bfloat16")
+    with pytest.raises(ConfigurationError, match="float64 are multiplied as such"):
+        Sequential(Affine(2)).build((3,), backend=Rounds(), dtype="float64")

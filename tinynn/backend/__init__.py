@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from tinynn.backend.base import Array, Ops
 from tinynn.backend.cupy_ops import CupyOps
 from tinynn.backend.llvm_ops import LlvmOps
@@ -10,15 +12,27 @@ from tinynn.errors import ConfigurationError
 
 __all__ = ["Array", "NumpyOps", "Ops", "get_backend", "named"]
 
+PRECISIONS = ("float32", "tf32", "bfloat16")
 BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps, "cupy": CupyOps, "llvm": LlvmOps}
 
 
-def get_backend(name: str | Ops) -> Ops:
-    """The backend of that name, or the given one as it is.
+def get_backend(name: str | Ops, precision: str = "float32") -> Ops:
+    """The backend of that name, or the given one as it is. `precision`: that of its products of float32 matrices.
 
-    Errors: ConfigurationError for a name that is not known, or a device that is not there; MissingExtraError.
+    Errors: ConfigurationError for a name or a precision that is not known, or a device that is not there;
+    MissingExtraError.
     """
+    if precision not in PRECISIONS:
+        raise ConfigurationError(
+            "unknown precision",
+            where="precision",
+            expected=" or ".join(map(repr, PRECISIONS)),
+            got=repr(precision),
+            fix='net.build(shape, backend="cupy", precision="tf32")',
+        )
     if isinstance(name, Ops):
+        if precision not in ("float32", name.precision):
+            refuse_precision(name.name, precision)
         return name
     if not isinstance(name, str) or name not in BACKENDS:
         raise ConfigurationError(
@@ -28,7 +42,23 @@ def get_backend(name: str | Ops) -> Ops:
             got=repr(name),
             fix='net.build(shape, backend="numpy")',
         )
-    return BACKENDS[name]()
+    kind = BACKENDS[name]
+    if issubclass(kind, CupyOps):
+        return kind(precision)
+    if precision != "float32":
+        refuse_precision(name, precision)
+    return kind()
+
+
+def refuse_precision(backend: str, precision: str) -> NoReturn:
+    """Errors: ConfigurationError."""
+    raise ConfigurationError(
+        f"products of float32 matrices in {precision} are something that GPUs do",
+        where=f"backend={backend!r}, precision={precision!r}",
+        expected='backend="cupy"',
+        got=f"backend={backend!r}",
+        fix='precision="float32", or backend="cupy"',
+    )
 
 
 def named(ops: Ops) -> str | Ops:

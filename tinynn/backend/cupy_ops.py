@@ -9,15 +9,16 @@ __all__ = ["CupyOps"]
 
 
 class CupyOps(DeviceOps):
-    """The verbs of `Ops` with `xp` CuPy, on the current device.
+    """The verbs of `Ops` with `xp` CuPy, on the current device. `precision`: "float32", "tf32" or "bfloat16".
 
     Errors: MissingExtraError without the package, ConfigurationError without a device that it can use.
     """
 
     name = "cupy"
 
-    def __init__(self) -> None:
+    def __init__(self, precision: str = "float32") -> None:
         super().__init__()
+        self.precision = precision
         try:
             import cupy  # pyright: ignore[reportMissingImports]
         except ImportError:

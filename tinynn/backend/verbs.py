@@ -46,6 +46,8 @@ class Verbs:
 
     name: str
     xp: Any
+    precision = "float32"
+    """What the elements of float32 matrices are rounded to before they are multiplied; sums are float32 at least."""
 
     def __init__(self) -> None:
         self._scalars: dict[tuple[float, Any], Array] = {}

@@ -26,7 +26,8 @@ def table(net: Any) -> str:
     total = sum(math.prod(view.shape) for view in net.storage.parameters.values())
     inputs = [f"{name} {shape}" for name, shape in zip(net.input_names, net.input_shapes, strict=True)]
     given = f"input {net.input_shapes[0]}" if len(inputs) == 1 else f"inputs {', '.join(inputs)}"
-    lines.append(f"{total:,} parameters, {net.dtype}, {net.ops.name}, {given}")
+    products = "" if net.ops.precision == "float32" else f", products in {net.ops.precision}"
+    lines.append(f"{total:,} parameters, {net.dtype}{products}, {net.ops.name}, {given}")
     return "\n".join(lines)
 
 
