@@ -27,6 +27,7 @@ from tinynn import (
     StateError,
     fit,
 )
+from tinynn.cuda.graph import CudaGraph
 from tinynn.init import ones
 from tinynn.optim import Optimizer, step_decay
 from tinynn.testing.device_array import QUEUE
@@ -368,3 +369,57 @@ def test_a_loss_that_counts_in_its_own_way() -> None:
         runs.append(left(net, learn(net, t=t, capture=capture)))
     assert_same(*runs)
     assert np.isfinite(runs[0][4]).all()
+
+
+def spied(xp: Any, log: list[str]) -> Any:
+    """The module, whose streams and graphs write down what they are asked."""
+    cuda = type("Cuda", (xp.cuda,), {})
+
+    class Stream(xp.cuda.Stream):
+        def synchronize(self) -> None:
+            log.append("wait")
+            super().synchronize()
+
+        def begin_capture(self) -> None:
+            log.append("begin")
+            super().begin_capture()
+
+        def end_capture(self) -> Any:
+            log.append("end")
+            return super().end_capture()
+
+    cuda.Stream = cuda.get_current_stream = Stream
+    other = type(xp)()
+    other.cuda = cuda
+    return other
+
+
+def test_a_capture_waits_for_what_came_before_and_is_ended_whatever_happens(device: Any) -> None:
+    if device.name != "fake":
+        pytest.skip("a GPU does not say what it is asked")
+    log: list[str] = []
+    xp = spied(device.xp, log)
+    CudaGraph(xp, lambda: log.append("step"), lambda: log.append("between"))
+    assert log == ["wait", "step", "between", "wait", "begin", "step", "end"]
+    del log[:]
+
+    def fails() -> None:
+        log.append("step")
+        if "begin" in log:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        CudaGraph(xp, fails, lambda: None)
+    assert log[-3:] == ["begin", "step", "end"]
+
+
+def test_a_call_of_many_steps_returns_when_they_are_done(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if device.name != "fake":
+        pytest.skip("a GPU does not say what it is asked")
+    log: list[str] = []
+    net = network()
+    monkeypatch.setattr(net.ops, "xp", spied(net.ops.xp, log))
+    monkeypatch.setitem(net.__dict__, "xp", net.ops.xp)
+    learn(net, epochs=3)
+    assert log[:4] == ["wait", "wait", "begin", "end"]
+    assert 3 <= log.count("wait") - 2 <= 3 * 8
