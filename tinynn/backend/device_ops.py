@@ -29,7 +29,11 @@ class DeviceOps(Ops):
         return self.xp.zeros(size, dtype)  # every allocation begins at a multiple of 512 bytes
 
     def take(self, x: Array, rows: Array, out: Array) -> Array:
-        return self.xp.take(x, self.xp.asarray(rows), axis=0, out=out)
+        """As everywhere; besides, `out` may have another dtype than x: bytes become floats on the way."""
+        if x.dtype == out.dtype:
+            return self.xp.take(x, self.xp.asarray(rows), axis=0, out=out)
+        out[...] = self.xp.take(x, self.xp.asarray(rows), axis=0)
+        return out
 
     def capture_step(self, step: Callable[[], Any], between: Callable[[], Any]) -> CudaGraph:
         return CudaGraph(self.xp, step, between)

@@ -42,7 +42,8 @@ class GraphRun:
         self.numbers = xp.zeros((self.room, max(1, len(self.update.moving) if self.update else 0)), net.dtype)
         self.sums = xp.zeros(2, xp.float64)  # of the losses, each times its weight, and of the weights
         self.counts = xp.zeros(2, xp.int64)  # of the rows that are right, and of those that count
-        self.batch = tuple(xp.empty_like(room) for room in batches.rooms)
+        names = (*net.input_names, *(None for _ in batches.rooms))
+        self.batch = tuple(self.empty(room, name) for room, name in zip(batches.rooms, names, strict=False))
         self.count = 8
         # A first step is made by the layers' own code, which is then what the graph is compared with.
         before, found = self.memory(), []
@@ -64,6 +65,11 @@ class GraphRun:
             message = f"fit goes on without a CUDA graph, step by step: {what}; capture=False leaves this warning out"
             warnings.warn(message, RuntimeWarning, stacklevel=5)
             return None
+
+    def empty(self, room: Any, name: str | None) -> Any:
+        """A batch of an input, of the dtype in which the network would turn it: then the gather does that too."""
+        keep = name is None or (room.dtype.kind in "iu" and self.net.reads_integers(name))
+        return self.net.xp.empty(room.shape, room.dtype if keep else self.net.dtype)
 
     def memory(self) -> list[tuple[Any, Any]]:
         """Every array that a step changes and a later one reads, and a copy of it."""
