@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import types
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+from devices import gpu
 
 from tinynn import (
     SGD,
     Affine,
+    BatchNorm,
     ConfigurationError,
+    Conv2D,
+    Dropout,
+    Embedding,
+    Flatten,
+    MaxPool2D,
     MissingExtraError,
     ReLU,
     Rescale,
@@ -70,14 +79,78 @@ def test_real_cupy_without_a_gpu() -> None:
         network().build((4,), backend="cupy")
 
 
+def images() -> Sequential:
+    layers = Conv2D(4, 3), BatchNorm(), ReLU(), MaxPool2D(2), Flatten(), Dropout(0.2), Affine(3), SoftmaxCrossEntropy()
+    return Sequential(Rescale(1 / 255), *layers)
+
+
+def words() -> Sequential:
+    return Sequential(Embedding(9, 5), Flatten(), Affine(3), SoftmaxCrossEntropy())
+
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, 3, 70)
+NETWORKS: dict[str, tuple[Any, np.ndarray]] = {
+    "rows": (network, RNG.integers(0, 256, (70, 4), dtype=np.uint8)),
+    "images": (images, RNG.integers(0, 256, (70, 1, 8, 8), dtype=np.uint8)),
+    "words": (words, RNG.integers(0, 9, (70, 6))),
+}
+
+
+def trained(name: str, ops: Any, capture: bool = True, dtype: str = "float32") -> list[np.ndarray]:
+    """What a run leaves behind."""
+    make, x = NETWORKS[name]
+    net = make().build(x.shape[1:], backend=ops, seed=3, dtype=dtype)
+    history = fit(net, SGD(0.1, l2=0.01, momentum=0.9), (x, LABELS), epochs=3, progress=False, capture=capture)
+    host = net.ops.to_host
+    return [np.array(history.loss), host(net.storage.params), host(net.storage.state), host(net.predict(x))]
+
+
 @pytest.mark.gpu
-def test_a_gpu_computes_what_numpy_computes() -> None:
-    cupy = pytest.importorskip("cupy", reason="needs CuPy and a GPU: CuPy is not installed")
-    if not cupy.cuda.is_available():
-        pytest.skip("needs a GPU: CuPy finds none")
-    rng = np.random.default_rng(0)
-    x, t = rng.integers(0, 256, (70, 4), dtype=np.uint8), rng.integers(0, 3, 70)
-    cpu, gpu = (network().build((4,), backend=name, dtype="float64", seed=3) for name in ("numpy", "cupy"))
-    for net in (cpu, gpu):
-        fit(net, SGD(0.1, l2=0.01), (x, t), epochs=2, progress=False)
-    np.testing.assert_allclose(gpu.ops.to_host(gpu.predict(x)), cpu.predict(x), rtol=1e-10)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_gpu_computes_what_numpy_computes(name: str) -> None:
+    for dtype, tolerance in (("float64", 1e-10), ("float32", 1e-4)):
+        for here, there in zip(trained(name, "numpy", dtype=dtype), trained(name, gpu(), dtype=dtype), strict=True):
+            np.testing.assert_allclose(
+                there, here, rtol=tolerance, atol=tolerance * max(1, np.abs(here).max(initial=0))
+            )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NETWORKS)
+def test_ten_runs_have_the_same_bits_captured_or_not(name: str) -> None:
+    first = [array.tobytes() for array in trained(name, gpu())]
+    for i in range(9):
+        assert [array.tobytes() for array in trained(name, gpu(), capture=i % 2 == 0)] == first
+
+
+@pytest.mark.gpu
+def test_a_step_of_these_networks_is_captured() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the warning that says why not
+        for name in NETWORKS:
+            trained(name, gpu())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("tf32", 2e-3), ("bfloat16", 2e-2)])
+def test_precisions_round_the_inputs_of_products_and_no_more(precision: str, tolerance: float) -> None:
+    x = RNG.standard_normal((64, 256)).astype(np.float32)
+    nets = [Sequential(Affine(128)).build((256,), backend=ops, seed=1) for ops in ("numpy", gpu(precision=precision))]
+    here, there = (net.ops.to_host(net.predict(x)) for net in nets)
+    error = np.abs(here - there).max() / np.abs(here).max()
+    assert error < tolerance
+    assert precision == "float32" or error > 1e-6  # that it is what was asked for
+
+
+@pytest.mark.gpu
+def test_the_state_of_the_device_memory_after_many_runs() -> None:
+    """A graph's pool goes with the graph."""
+    ops, used = gpu(), []
+    for _ in range(6):
+        trained("rows", ops)
+        gc.collect()
+        ops.xp.get_default_memory_pool().free_all_blocks()
+        free, total = ops.xp.cuda.runtime.memGetInfo()
+        used.append(total - free)
+    assert used[-1] <= used[2] + (1 << 20)
