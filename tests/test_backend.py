@@ -317,3 +317,25 @@ def test_precision_of_a_backend_as_it_is() -> None:
         Sequential(Affine(2)).build((3,), backend=Rounds(), precision="bfloat16")
     with pytest.raises(ConfigurationError, match="float64 are multiplied as such"):
         Sequential(Affine(2)).build((3,), backend=Rounds(), dtype="float64")
+
+
+@pytest.mark.parametrize("ops", [ops, FakeDevice()], ids=["numpy", "fake"])
+def test_take_turn(ops: Any) -> None:
+    x, order = np.random.default_rng(2).standard_normal((9, 4)), np.random.default_rng(3).integers(0, 9, (5, 3))
+    for turn in (0, 4):
+        out, at = ops.asarray(np.zeros((3, 4))), ops.asarray([turn])
+        y = ops.take_turn(ops.asarray(x), ops.asarray(order), at, out=out)
+        np.testing.assert_array_equal(ops.to_host(y), x[order[turn]])
+        assert y is out
+
+
+@pytest.mark.parametrize("ops", [ops, FakeDevice()], ids=["numpy", "fake"])
+def test_tally(ops: Any) -> None:
+    scores = np.array([[0.1, 0.9, 0.0], [2.0, 2.0, 1.0], [0.0, 0.0, 3.0], [5.0, 1.0, 1.0]], np.float32)
+    labels, loss = np.array([1, 0, 1, 2]), np.float32(0.3)
+    sums, counts = ops.asarray([10.0, 100.0]), ops.asarray([1, 2, 3])
+    scores_there, loss_there = ops.asarray(scores), ops.asarray(loss)
+    ops.tally(loss_there, scores_there, ops.asarray(labels), sums, counts)
+    ops.tally(loss_there, scores_there, None, sums, counts)
+    np.testing.assert_array_equal(ops.to_host(sums), [10 + 4 * float(loss) + 4 * float(loss), 108])
+    np.testing.assert_array_equal(ops.to_host(counts), [3, 6, 5])

@@ -12,6 +12,7 @@ from tinynn.backend.activation_verbs import ActivationVerbs
 from tinynn.backend.normal_verbs import NormalVerbs
 from tinynn.backend.random_verbs import RandomVerbs
 from tinynn.backend.softmax_verbs import SoftmaxVerbs
+from tinynn.backend.step_verbs import StepVerbs
 from tinynn.backend.update_verbs import UpdateVerbs
 from tinynn.backend.verbs import Array, straight, whole
 from tinynn.backend.window_verbs import WindowVerbs
@@ -19,7 +20,7 @@ from tinynn.backend.window_verbs import WindowVerbs
 __all__ = ["Array", "Ops"]
 
 
-class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, UpdateVerbs, WindowVerbs, ABC):
+class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, StepVerbs, UpdateVerbs, WindowVerbs, ABC):
     """All verbs. A backend overrides those that its device does better, never what they mean."""
 
     # --- memory

@@ -1,7 +1,7 @@
 """Steps on a device: gather, forward, backward, update and count as one CUDA graph, launched once a step.
 
 Everything that changes from step to step lies on the device: the rows, the numbers of the update, the sums of the
-tally, and `position`, which says whose turn it is. The data stay there too, as they are, so a step copies nothing.
+tally, and whose turn it is. The data stay there too, as they are, so a step copies nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from tinynn.errors import TinynnError
 from tinynn.network import Network
 from tinynn.network.inputs import receive
 from tinynn.training.batches import Batches
-from tinynn.training.run import PATIENCE, update_of
+from tinynn.training.run import PATIENCE, counts_rows, names_the_largest
 from tinynn.training.tally import Tally
+from tinynn.training.update import Update
 
 __all__ = ["GraphRun"]
 
@@ -37,13 +38,14 @@ class GraphRun:
         xp, ops, size = net.xp, net.ops, batches.batch_size
         self.update = Update.of(optimizer, net)
         self.room = min(ROOM, len(batches.arrays[0]) // size)
-        self.position = xp.zeros(1, xp.int64)
         self.order = xp.zeros((self.room, size), xp.int64)
         self.numbers = xp.zeros((self.room, max(1, len(self.update.moving) if self.update else 0)), net.dtype)
         self.sums = xp.zeros(2, xp.float64)  # of the losses, each times its weight, and of the weights
-        self.counts = xp.zeros(2, xp.int64)  # of the rows that are right, and of those that count
+        self.counts = xp.zeros(3, xp.int64)  # of the rows that are right, of those that count, and of the steps
+        self.turn = self.counts[2:]
         names = (*net.input_names, *(None for _ in batches.rooms))
         self.batch = tuple(self.empty(room, name) for room, name in zip(batches.rooms, names, strict=False))
+        self.named: bool | None = None  # whether the targets name classes
         self.count = 8
         # A first step is made by the layers' own code, which is then what the graph is compared with.
         before, found = self.memory(), []
@@ -74,7 +76,7 @@ class GraphRun:
     def memory(self) -> list[tuple[Any, Any]]:
         """Every array that a step changes and a later one reads, and a copy of it."""
         storage = self.net.storage
-        arrays = [storage.params, storage.grads, storage.state, self.position, self.sums, self.counts]
+        arrays = [storage.params, storage.grads, storage.state, self.sums, self.counts]
         arrays += self.optimizer._vectors.values() if self.update else ()
         return [(array, array.copy()) for array in arrays]
 
@@ -89,25 +91,35 @@ class GraphRun:
     def step(self) -> None:
         """What is captured."""
         net, xp, ops = self.net, self.net.xp, self.net.ops
-        rows = xp.take(self.order, self.position, axis=0).reshape(-1)
         for array, part in zip(self.batches.arrays, self.batch, strict=True):
-            ops.take(array, rows, out=part)
+            ops.take_turn(array, self.order, self.turn, out=part)
         xs = receive(net, self.batch, targets=True)
         self.loss, caches, self.given = net.run_forward(xs)
         net.run_backward(1.0, caches)
         if self.update is not None:
-            self.update(self.optimizer, net, xp.take(self.numbers, self.position, axis=0)[0])
+            numbers = xp.take(self.numbers, self.turn, axis=0)[0] if self.update.moving else None
+            self.update(self.optimizer, net, numbers)
             self.tally(self.loss, *self.given)
-        xp.add(self.position, 1, out=self.position)
+        else:
+            xp.add(self.turn, 1, out=self.turn)
 
     def tally(self, loss: Any, scores: Any, *targets: Any) -> None:
-        """Adds the step to the sums, as `Tally` would."""
+        """Adds the step to the sums, as `Tally` would, and says that the next one has its turn."""
         xp, judge = self.net.xp, self.net.final_loss
         assert judge is not None
+        if self.named is None:  # asked once, not in the record
+            self.named = judge.verdict(scores, targets[0]) is not None
+        labels = targets[0] if self.named else None
+        plain = labels is None or (labels.ndim == 1 and names_the_largest(judge))
+        if plain and counts_rows(judge) and len(targets) == 1:
+            self.net.ops.tally(loss, scores, labels, self.sums, self.counts)
+            return
+        xp.add(self.turn, 1, out=self.turn)
         weight, total = judge.total_weight(*targets), self.sums[0]
         xp.add(total, xp.multiply(loss, weight, dtype=xp.float64), out=total)
         xp.add(self.sums[1], weight, out=self.sums[1])
-        if (verdict := judge.verdict(scores, targets[0])) is not None:
+        if self.named:
+            verdict: Any = judge.verdict(scores, targets[0])
             xp.add(self.counts[0], (verdict == 1).sum(), out=self.counts[0])
             xp.add(self.counts[1], (verdict >= 0).sum(), out=self.counts[1])
 
@@ -123,7 +135,7 @@ class GraphRun:
         if not most:
             return 0
         self.order[:most] = self.net.ops.asarray(order[: most * size].reshape(most, size).astype(np.int64))
-        self.position[...] = 0
+        self.turn[...] = 0
         started = time.perf_counter()
         if self.update is not None:
             self.sums[0], self.sums[1], self.counts[...] = tally.total, tally.weight, 0
@@ -142,70 +154,11 @@ class GraphRun:
         return most
 
 
-class Update:
-    """The one verb that a step of the optimizer calls; arguments that move from step to step come from the device."""
-
-    def __init__(self, verb: str, args: tuple[Any, ...], moving: tuple[int, ...]) -> None:
-        self.verb, self.args, self.moving = verb, args, moving
-
-    @classmethod
-    def of(cls, optimizer: Any, net: Network) -> Update | None:
-        """None for an optimizer whose step is more than that."""
-        if not type(optimizer).__dict__.get("straight", False) or (now := update_of(optimizer, net)) is None:
-            return None
-        if not optimizer.moves:
-            return cls(*now, ())
-        taken = optimizer.steps_taken
-        try:  # what is another number at another rate, one step later, may be another one in any step
-            optimizer.steps_taken = taken + 1
-            then = update_of(optimizer, net, 1.5 * optimizer.lr + 1e-3)
-        finally:
-            optimizer.steps_taken = taken
-        assert then is not None
-        pairs = enumerate(zip(now[1], then[1], strict=True))
-        return cls(*now, tuple(i for i, (a, b) in pairs if isinstance(a, float) and a != b))
-
-    def __call__(self, optimizer: Any, net: Network, numbers: Any) -> None:
-        """Clips where that is asked for, and updates."""
-        if optimizer.clips:
-            optimizer.clip(net.storage)
-        args = list(self.args)
-        for place, i in enumerate(self.moving):
-            args[i] = numbers[place]
-        getattr(net.ops, self.verb)(*args)
-
-    def table(self, optimizer: Any, net: Network, most: int) -> list[tuple[float, ...]]:
-        """The moving numbers of the next steps, up to one that is more than other numbers."""
-        if not self.moving:
-            return [()] * most
-        rows: list[tuple[float, ...]] = []
-        start = optimizer.steps_taken
-        try:
-            while len(rows) < most:
-                optimizer.steps_taken = start + len(rows)
-                now = update_of(optimizer, net)
-                if now is None or not self.fits(*now):
-                    break
-                rows.append(tuple(now[1][i] for i in self.moving))
-        except Exception:  # of a schedule: it is raised again when its step comes
-            if not rows:
-                raise
-        finally:
-            optimizer.steps_taken = start
-        return rows
-
-    def fits(self, verb: str, args: tuple[Any, ...]) -> bool:
-        """Whether this is the captured update but for the numbers that move."""
-        return verb == self.verb and all(
-            i in self.moving or now is then or (not hasattr(now, "shape") and now == then)
-            for i, (now, then) in enumerate(zip(args, self.args, strict=True))
-        )
-
-
 class NotTheSame(Exception):
     """A graph that does not make the step it was captured from."""
 
 
 def same(ops: Any, a: Sequence[Any], b: Sequence[Any]) -> bool:
     """Whether the arrays are equal bit by bit."""
-    return all(bool(ops.to_host((x.view("uint8") == y.view("uint8")).all())) for x, y in zip(a, b, strict=True))
+    pairs = [(x.view("uint8"), y.view("uint8")) for x, y in zip(a, b, strict=True) if x.size]
+    return all(bool(ops.to_host((x == y).all())) for x, y in pairs)

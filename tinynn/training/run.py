@@ -11,8 +11,9 @@ from tinynn.losses import Loss, SoftmaxCrossEntropy
 from tinynn.network import Network
 from tinynn.training.batches import Batches
 from tinynn.training.tally import Tally
+from tinynn.training.update import update_of
 
-__all__ = ["PATIENCE", "Run", "update_of"]
+__all__ = ["PATIENCE", "Run", "counts_rows", "names_the_largest"]
 
 PATIENCE = 0.02  # seconds that a call of many steps may take: until it returns nobody hears Ctrl-C
 
@@ -81,26 +82,6 @@ class Run:
         finally:
             self.optimizer.steps_taken = start
         return found
-
-
-def update_of(optimizer: Any, net: Network, lr: float | None = None) -> tuple[str, tuple[Any, ...]] | None:
-    """The verb that the optimizer's next step calls, and its arguments, without calling it; None if that is not all."""
-    storage, witness = optimizer.joined(net), Witness()
-    optimizer.update(witness, storage, optimizer.lr if lr is None else lr)
-    if len(witness.calls) != 1:
-        return None
-    ((name, args, named),) = witness.calls
-    return None if named else (name, args)
-
-
-class Witness:
-    """Stands in for a backend, and remembers which verbs were called with what."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args, **named: self.calls.append((name, args, named))
 
 
 def plain(optimizer: Any) -> bool:
