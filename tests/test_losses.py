@@ -291,3 +291,14 @@ def test_fit_names_the_row_of_a_wrong_weight() -> None:
     assert "fit, train" in str(caught.value.where)
     with pytest.raises(DataError):
         fit(net, SGD(0.1), (S * np.nan, LABELS, np.ones(4)), epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_labels_of_every_integer_kind_have_one_gradient(kind: str) -> None:
+    x, labels = np.random.default_rng(1).standard_normal((7, 4)), np.array([0, 3, 1, 2, 2, 0, 1])
+    gradients = []
+    for t in (labels, labels.astype(kind)):
+        net = Sequential(Affine(4), SoftmaxCrossEntropy()).build((4,), dtype="float64")
+        fit(net, SGD(0.1), (x, t), epochs=2, batch_size=3, progress=False)
+        gradients.append(net.storage.grads.copy())
+    np.testing.assert_array_equal(*gradients)
