@@ -309,7 +309,8 @@ def test_precision_is_a_gpus() -> None:
 
 
 def test_precision_of_a_backend_as_it_is() -> None:
-    for precision in ({}, {"precision": "tf32"}):
+    given: list[dict[str, Any]] = [{}, {"precision": "tf32"}]
+    for precision in given:
         net = Sequential(Affine(2)).build((3,), backend=Rounds(), **precision)
         assert net.summary().splitlines()[-1] == "8 parameters, float32, products in tf32, numpy, input (3,)"
         assert copy.deepcopy(net).ops.precision == "tf32"

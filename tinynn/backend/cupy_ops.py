@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tinynn.backend.device_ops import DeviceOps
+from tinynn.backend.cuda_ops import CudaOps
 from tinynn.errors import ConfigurationError, MissingExtraError
 
 __all__ = ["CupyOps"]
 
 
-class CupyOps(DeviceOps):
+class CupyOps(CudaOps):
     """The verbs of `Ops` with `xp` CuPy, on the current device. `precision`: "float32", "tf32" or "bfloat16".
 
     Errors: MissingExtraError without the package, ConfigurationError without a device that it can use.

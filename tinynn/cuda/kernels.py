@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ class Kernels:
 NUMBERS: dict[type, Any] = {int: np.int64, float: np.float64}
 
 
-@lru_cache(maxsize=None)
+@cache
 def types(**dtypes: Any) -> str | None:
     """`using T = float;` for T=float32, and so on; None where C has no such type."""
     lines = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinynn.cuda.kernels import NULL, Array, Kernels, flat, heading
 
-__all__ = ["acts", "update"]
+__all__ = ["update"]
 
 SOURCE = """
 #define NUMBER(a) T a##_value, const T* a##_at
@@ -78,15 +78,15 @@ extern "C" __global__ void scaled(
 def update(kernels: Kernels, name: str, vectors: tuple[Array, ...], args: tuple[Any, ...]) -> bool:
     """Whether the update of that name could be launched.
 
-    `vectors`: params, grads and the optimizer's own. `args`: in the kernel's order; a float or an array on the device
-    is a NUMBER, two floats in a tuple a NUMBER and its rest, integers stand for themselves.
+    `vectors`: params, grads and the optimizer's own. `args`: in the kernel's order; a Python number or an array on the
+    device is a NUMBER, one in a tuple a NUMBER and its rest, NumPy's integers stand for themselves.
     """
     params = vectors[0]
     if not kernels.own(*vectors) or not flat(*vectors) or any(x.shape != params.shape for x in vectors):
         return False
     given: list[Any] = []
     for arg in args:
-        if isinstance(arg, int | np.integer):
+        if isinstance(arg, np.integer):
             given.append(arg)
         elif (found := number(kernels, arg, params.dtype)) is None:
             return False
@@ -99,14 +99,10 @@ def update(kernels: Kernels, name: str, vectors: tuple[Array, ...], args: tuple[
 
 def number(kernels: Kernels, given: Any, dtype: np.dtype) -> list[Any] | None:
     """What a kernel gets for a number: its value and a pointer, and its rest if it has one."""
-    first, *rest = given if isinstance(given, tuple) else (given,)
-    if not kernels.own(first):
-        return [dtype.type(first), NULL, *map(dtype.type, rest)]
-    if first.dtype != dtype or first.size != 1:
+    rests = isinstance(given, tuple)
+    value = given[0] if rests else given
+    if not kernels.own(value):
+        return [dtype.type(value), NULL, *([dtype.type(1 - value)] if rests else [])]
+    if value.dtype != dtype or value.size != 1:
         return None
-    return [dtype.type(0), first, *(dtype.type(0) for _ in rest)]
-
-
-def acts(given: Any) -> bool:
-    """Whether a number is not 0, or on the device, where nobody looks at it."""
-    return not isinstance(given, int | float) or given != 0
+    return [dtype.type(0), value, *([dtype.type(0)] if rests else [])]
