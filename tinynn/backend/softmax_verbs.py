@@ -88,10 +88,8 @@ class SoftmaxVerbs(Verbs):
         # A row of the gradient sums to 0, so its element at the largest p is minus the sum of the others. Taken from
         # p itself it would be 1 - p, and of a p within 1e-12 of 1 that leaves four digits even in float64.
         if targets.ndim == 1:
-            flat, at = (
-                xp.multiply(p, scale, out=out).reshape(-1),
-                starts + targets.astype(starts.dtype, copy=False),
-            )  # uint64 would become float64
+            flat = xp.multiply(p, scale, out=out).reshape(-1)
+            at = starts + targets.astype(starts.dtype, copy=False)  # with uint64 the sum would be float64
             flat[at] = 0
             flat[at] = -self.row_sums(out)[:, 0]
             return out
