@@ -6,6 +6,8 @@
 #   make test-oldest  the test suite on the oldest NumPy that is allowed
 #   make bench        tinynn timed beside its peers, which get an environment of their own, .venv-bench; minutes
 #   make bench-full   the same with all rounds, torch.compile, and a step over width and batch; some 15 minutes
+#   make gpu          on a machine with an NVIDIA GPU: the tests that need one, then bench-gpu; CUDA=13 for CUDA 13
+#   make bench-gpu    tinynn timed on a GPU beside its peers, in an environment of its own, .venv-gpu; 8 minutes
 #   make accuracy     the MNIST examples over several seeds; some 35 minutes
 #   make pictures     draws the pictures in the README anew
 #   make docs         writes docs/layers.md anew, the table of all layers, from their docstrings
@@ -15,11 +17,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# CuPy, JAX and PyTorch all take the libraries of one major version of CUDA: 12, which every driver since 525 runs, or
+# 13. From 2.11 on PyTorch itself comes for CUDA 13.
+CUDA ?= 12
+VENV_GPU ?= .venv-gpu
+TORCH_12 := >=2.6,<2.11
+TORCH_13 := >=2.11
+
 # For matrix products as small as those of the tests and examples one BLAS thread is faster than several, and where
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist test lint test-oldest bench bench-full accuracy pictures docs clean
+.PHONY: mnist test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -40,6 +49,21 @@ bench: .venv-bench/.installed
 
 bench-full: .venv-bench/.installed
 	env -u OPENBLAS_NUM_THREADS .venv-bench/bin/python -m benchmarks.run --full
+
+bench-gpu: $(VENV_GPU)/.installed-$(CUDA)
+	env -u OPENBLAS_NUM_THREADS $(VENV_GPU)/bin/python -m benchmarks.gpu
+
+# The benchmark runs even if a test fails, since a GPU may be there for a short time only; the failure is not forgotten.
+gpu: $(VENV)/.installed
+	@$(PYTHON) tinynn/app/cuda_driver.py || { $(BIN)/python -m tinynn doctor; exit 1; }
+	@$(MAKE) --no-print-directory $(VENV_GPU)/.installed-$(CUDA)
+	@$(VENV_GPU)/bin/python -m tinynn doctor || true
+	@$(VENV_GPU)/bin/python -m pytest -m gpu; tests=$$?; \
+	  env -u OPENBLAS_NUM_THREADS $(VENV_GPU)/bin/python -m benchmarks.gpu && exit $$tests
+
+# One line where there is no GPU, before anything is installed for it.
+has-gpu:
+	@$(PYTHON) tinynn/app/cuda_driver.py
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy
@@ -77,6 +101,14 @@ $(VENV)/.linters: $(VENV)/.installed
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/pip install --quiet --upgrade pip
 	@.venv-bench/bin/pip install --quiet -e . -r benchmarks/requirements.txt
+	@touch $@
+
+$(VENV_GPU)/.installed-$(CUDA): pyproject.toml benchmarks/requirements-gpu.txt | has-gpu
+	@echo "Setting up $(VENV_GPU) for CUDA $(CUDA): some gigabytes, once."
+	@$(PYTHON) -m venv --clear $(VENV_GPU)
+	@$(VENV_GPU)/bin/pip install --quiet --upgrade pip
+	@CUDA=$(CUDA) TORCH='$(TORCH_$(CUDA))' $(VENV_GPU)/bin/pip install --quiet -e ".[cuda$(CUDA)-ctk,test]" \
+	  -r benchmarks/requirements-gpu.txt
 	@touch $@
 
 clean:
