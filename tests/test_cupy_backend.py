@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import sys
 import types
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_emulator import EmulatedCupy, needs_a_compiler
 from devices import gpu
 
 from tinynn import (
@@ -29,6 +31,8 @@ from tinynn import (
     SoftmaxCrossEntropy,
     fit,
 )
+from tinynn.backend import cupy_ops, get_backend
+from tinynn.testing.device_array import QUEUE
 
 
 class CUDARuntimeError(RuntimeError):
@@ -69,6 +73,43 @@ def test_no_gpu_is_said_at_build(monkeypatch: pytest.MonkeyPatch, devices: int |
         network().build((4,), backend="cupy")
     assert caught.value.got in ("the driver finds none", str(devices))
     assert "nvidia-smi" in str(caught.value.fix)
+
+
+class Products:
+    """In the place of the door to cuBLASLt, which wants addresses of a GPU."""
+
+    def __init__(self, xp: Any, precision: str) -> None:
+        self.precision, self.calls = precision, set()
+
+    def matmul(self, a: Any, b: Any, out: Any) -> Any:
+        self.calls.add("matmul")
+        return QUEUE.launch(np.matmul, a, b, out=out)
+
+    def affine(self, x: Any, W: Any, b: Any, out: Any) -> Any:
+        self.calls.add("affine")
+        return QUEUE.launch(lambda x, W, b, out: np.add(x @ W, b, out=out), x, W, b, out=out)
+
+    def matmul_stack(self, a: Any, b: Any, out: Any) -> Any:
+        self.calls.add("matmul_stack")
+        return QUEUE.launch(np.matmul, a, b, out=out)
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("name", ["rows", "images", "words"])
+def test_the_backend_is_kernels_the_door_to_the_products_and_graphs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = EmulatedCupy()
+    module.cuda = type("Cuda", (module.cuda,), {"runtime": stand_in(1).cuda.runtime})
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    monkeypatch.setattr(cupy_ops, "Gemm", Products)
+    ops: Any = get_backend("cupy", "tf32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for here, there in zip(trained(name, "numpy"), trained(name, ops), strict=True):
+            np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-4 * max(1, np.abs(here).max(initial=0)))
+    assert ops.gemm.calls >= {"rows": {"matmul", "affine"}, "images": {"matmul_stack"}, "words": {"affine"}}[name]
+    assert {"rows": "relu", "images": "max_window", "words": "scatter_sums"}[name] in module.launched
+    assert ops.gemm.precision == copy.deepcopy(ops).precision == "tf32"
+    assert "products in tf32, cupy" in network().build((4,), backend="cupy", precision="tf32").summary()
 
 
 def test_real_cupy_without_a_gpu() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
+from tinynn.backend.base import Array
 from tinynn.backend.cuda_ops import CudaOps
+from tinynn.cuda.gemm import Gemm
 from tinynn.errors import ConfigurationError, MissingExtraError
 
 __all__ = ["CupyOps"]
@@ -11,7 +16,8 @@ __all__ = ["CupyOps"]
 class CupyOps(CudaOps):
     """The verbs of `Ops` with `xp` CuPy, on the current device. `precision`: "float32", "tf32" or "bfloat16".
 
-    Errors: MissingExtraError without the package, ConfigurationError without a device that it can use.
+    Errors: MissingExtraError without the package, or without cuBLASLt; ConfigurationError without a device that it can
+    use.
     """
 
     name = "cupy"
@@ -40,3 +46,24 @@ class CupyOps(CudaOps):
                 got=reason,
                 fix='install or update the driver (nvidia-smi shows it), or build with backend="numpy"',
             )
+        self.gemm = door(self.xp, precision)
+
+    # CuPy's own products are no part of a captured step, and know no precision.
+
+    def matmul(self, a: Array, b: Array, out: Array) -> Array:
+        return self.gemm.matmul(a, b, out)
+
+    def affine(self, x: Array, W: Array, b: Array, out: Array) -> Array:
+        return self.gemm.affine(x, W, b, out)
+
+    def matmul_stack(self, a: Array, b: Array, out: Array) -> Array:
+        return self.gemm.matmul_stack(a, b, out)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CupyOps, (self.precision,)
+
+
+@cache
+def door(cupy: Any, precision: str) -> Gemm:
+    """One for all networks: it remembers algorithms, and keeps 32 MiB for each stream."""
+    return Gemm(cupy, precision)
