@@ -58,7 +58,7 @@ gpu: $(VENV)/.installed
 	@$(PYTHON) tinynn/app/cuda_driver.py || { $(BIN)/python -m tinynn doctor; exit 1; }
 	@$(MAKE) --no-print-directory $(VENV_GPU)/.installed-$(CUDA)
 	@$(VENV_GPU)/bin/python -m tinynn doctor || true
-	@$(VENV_GPU)/bin/python -m pytest -m gpu; tests=$$?; \
+	@$(VENV_GPU)/bin/python -m pytest -m gpu -n 4; tests=$$?; \
 	  env -u OPENBLAS_NUM_THREADS $(VENV_GPU)/bin/python -m benchmarks.gpu && exit $$tests
 
 # One line where there is no GPU, before anything is installed for it.

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from strategies import laid_out, layouts
 
-from tinynn import Affine, ConfigurationError, Sequential
+from tinynn import Affine, ConfigurationError, DeviceError, Sequential
 from tinynn.backend import NumpyOps, Ops, get_backend
 from tinynn.testing import FakeDevice
 
@@ -252,6 +252,13 @@ def test_asarray_copies_only_where_it_must() -> None:
     single = ops.asarray(x, np.float32)
     assert single.dtype == np.float32 and not np.shares_memory(single, x)
     np.testing.assert_array_equal(ops.asarray([[1, 2], [3, 4]]), np.array([[1, 2], [3, 4]]))
+
+
+def test_wait() -> None:
+    assert ops.wait() is None
+    assert FakeDevice().wait() is None
+    with pytest.raises(DeviceError, match="a wait for the device while a step is captured"):
+        FakeDevice().capture_step(FakeDevice().wait, lambda: None)
 
 
 def test_square_sum() -> None:

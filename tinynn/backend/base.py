@@ -33,6 +33,9 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, StepVerbs, Up
     def to_host(self, x: Array) -> np.ndarray:
         """x as a NumPy array."""
 
+    def wait(self) -> None:
+        """Returns when the device has done what it was asked; at once where a call is done when it returns."""
+
     @abstractmethod
     def zeros(self, size: int, dtype: Any) -> Array:
         """A flat array of zeros whose first element begins a cache line."""

@@ -25,6 +25,9 @@ class DeviceOps(Ops):
     def to_host(self, x: Array) -> np.ndarray:
         return self.xp.asnumpy(x)
 
+    def wait(self) -> None:
+        self.xp.cuda.get_current_stream().synchronize()
+
     def zeros(self, size: int, dtype: Any) -> Array:
         return self.xp.zeros(size, dtype)  # every allocation begins at a multiple of 512 bytes
 

@@ -97,6 +97,7 @@ def fit(
                 shown.step(number)
                 if run.asked:
                     break
+            net.ops.wait()
             seconds = time.perf_counter() - started
             if run.asked:
                 history.stopped = "interrupted"

@@ -125,7 +125,7 @@ class GraphRun:
 
     def __call__(self, order: np.ndarray, tally: Tally) -> int:
         """As many steps as fit into the time, of those whose rows are given; 0 where an update is not what it was."""
-        size, xp = self.batches.batch_size, self.net.xp
+        size = self.batches.batch_size
         most = min(self.count, self.room, len(order) // size)
         if self.update is not None:
             numbers = self.update.table(self.optimizer, self.net, most)
@@ -148,7 +148,7 @@ class GraphRun:
                 self.graph.launch()
                 tally.add(self.loss, *self.given)
                 self.optimizer.step(self.net)
-        xp.cuda.get_current_stream().synchronize()
+        self.net.ops.wait()
         seconds = time.perf_counter() - started
         self.count = min(max(1, int(most * PATIENCE / max(seconds, 1e-6))), 4 * self.count)
         return most
