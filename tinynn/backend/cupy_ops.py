@@ -44,7 +44,7 @@ class CupyOps(CudaOps):
                 where='backend="cupy"',
                 expected="an NVIDIA GPU, and a driver as new as the installed CuPy",
                 got=reason,
-                fix='install or update the driver (nvidia-smi shows it), or build with backend="numpy"',
+                fix='do what `tinynn doctor` says (often a newer driver; nvidia-smi shows it), or use backend="numpy"',
             )
         self.gemm = door(self.xp, precision)
 
