@@ -114,12 +114,13 @@ def test_importing_the_package_brings_numpy_and_nothing_else() -> None:
     assert brought <= {"tinynn", "numpy"} | sys.stdlib_module_names
 
 
-def test_importing_the_package_leaves_files_archives_and_the_net_for_later() -> None:
+def test_importing_the_package_leaves_files_archives_devices_and_the_net_for_later() -> None:
     program = "import sys, numpy; before = set(sys.modules); import tinynn; print(*set(sys.modules) - before)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     brought = set(result.stdout.split())
     assert "tinynn.network" in brought
     assert not brought & {"zipfile", "secrets", "hashlib", "urllib.request", "tqdm", "matplotlib", "tinynn.datasets"}
+    assert not any(name.startswith(("tinynn.cuda", "tinynn.compiler", "tinynn.testing")) for name in brought)
 
 
 # --- public names

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tinynn.backend.base import Array, Ops
-from tinynn.backend.cupy_ops import CupyOps
 from tinynn.backend.llvm_ops import LlvmOps
 from tinynn.backend.numpy_ops import NumpyOps
 from tinynn.errors import ConfigurationError
@@ -13,7 +12,16 @@ from tinynn.errors import ConfigurationError
 __all__ = ["Array", "NumpyOps", "Ops", "get_backend", "named"]
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
-BACKENDS: dict[str, type[Ops]] = {"numpy": NumpyOps, "cupy": CupyOps, "llvm": LlvmOps}
+BACKENDS = ("numpy", "cupy", "llvm")
+
+
+def kind_of(name: str) -> type[Ops]:
+    """The class of the backend of that name."""
+    if name == "cupy":
+        from tinynn.backend.cupy_ops import CupyOps  # not at the top: kernels and products take 9 ms to import
+
+        return CupyOps
+    return LlvmOps if name == "llvm" else NumpyOps
 
 
 def get_backend(name: str | Ops, precision: str = "float32") -> Ops:
@@ -42,8 +50,8 @@ def get_backend(name: str | Ops, precision: str = "float32") -> Ops:
             got=repr(name),
             fix='net.build(shape, backend="numpy")',
         )
-    kind = BACKENDS[name]
-    if issubclass(kind, CupyOps):
+    kind: Any = kind_of(name)
+    if name == "cupy":
         return kind(precision)
     if precision != "float32":
         refuse_precision(name, precision)
@@ -63,4 +71,4 @@ def refuse_precision(backend: str, precision: str) -> NoReturn:
 
 def named(ops: Ops) -> str | Ops:
     """What to give `get_backend` for such a backend: its name if it is one of the library's own."""
-    return ops.name if BACKENDS.get(ops.name) is type(ops) else ops
+    return ops.name if ops.name in BACKENDS and kind_of(ops.name) is type(ops) else ops

@@ -10,7 +10,6 @@ import numpy as np
 
 from tinynn.network import Network
 from tinynn.training.batches import Batches
-from tinynn.training.graph_run import GraphRun
 from tinynn.training.run import Run
 from tinynn.training.step import Step
 from tinynn.training.tally import Tally
@@ -25,7 +24,7 @@ class Steps:
         self.net, self.optimizer, self.batches = net, optimizer, batches
         self.step = Step(net, capture)
         self.begun = False
-        self.run: Run | GraphRun | None = None
+        self.run: Any = None
         self.asked = not capture  # whether there can be a run was found out
         self.settings: list[dict[str, Any]] = []
 
@@ -58,6 +57,8 @@ class Steps:
         if recorded is not None:
             self.asked, self.run = True, Run.of(self.net, self.optimizer, self.batches, recorded)
         elif self.begun and self.net.ops.captures:
+            from tinynn.training.graph_run import GraphRun  # not at the top: only devices capture
+
             self.asked, self.run = True, GraphRun.of(self.net, self.optimizer, self.batches)
 
 
