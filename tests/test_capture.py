@@ -423,3 +423,31 @@ def test_a_call_of_many_steps_returns_when_they_are_done(device: Any, monkeypatc
     learn(net, epochs=3)
     assert log[:4] == ["wait", "wait", "begin", "end"]
     assert 3 <= log.count("wait") - 2 <= 3 * 8
+
+
+@pytest.mark.parametrize("settings", [{"class_weights": [1.0, 2.0, 5.0]}, {"ignore": 1}, {"label_smoothing": 0.2}])
+def test_rows_that_weigh_differently_are_counted_so(settings: dict[str, Any]) -> None:
+    runs = []
+    for capture in (False, True):
+        net = Sequential(Affine(3), SoftmaxCrossEntropy(**settings)).build((6,), backend=DEVICE[0], seed=4)
+        runs.append(left(net, learn(net, capture=capture)))
+    assert_same(*runs)
+
+
+class Generous(SoftmaxCrossEntropy):
+    """Right is whoever gives the label more than a third."""
+
+    def verdict(self, scores: Any, targets: Any) -> Any:
+        p = self.xp.exp(scores)
+        rows = self.xp.arange(len(targets))
+        return p[rows, targets] > p.sum(axis=1) / 3
+
+
+def test_a_loss_says_itself_which_rows_are_right() -> None:
+    runs = []
+    for capture in (False, True):
+        net = Sequential(Affine(3), Generous()).build((6,), backend=DEVICE[0], seed=4)
+        runs.append(left(net, learn(net, capture=capture)))
+    assert_same(*runs)
+    plain = Sequential(Affine(3), SoftmaxCrossEntropy()).build((6,), backend=DEVICE[0], seed=4)
+    assert learn(plain).accuracy != runs[0][4]
