@@ -51,7 +51,7 @@ class Device(np.ndarray):
     """An array that names its address as CuPy's do."""
 
     @property
-    def data(self) -> Any:  # type: ignore[override]
+    def data(self) -> Any:
         """As CuPy's."""
         return SimpleNamespace(ptr=self.ctypes.data, device_id=0)
 

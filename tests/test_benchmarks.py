@@ -17,14 +17,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import contenders, footprint, machine, measure, page, reference, run, sweep
-from benchmarks.contenders import CATALOGUE, JUDGED, LLVM, OURS, thread_environment
+from benchmarks.contenders import CATALOGUE, JUDGED, OURS, thread_environment
 from benchmarks.contenders.gemm_floor import sizes
 from benchmarks.jobs import BEST_PEER, JOBS, Goal, Job, from_dict
 from benchmarks.material import LENET, Material, load, material, save
 from benchmarks.measure import Crew, Settings, Trial
 from benchmarks.worker import Worker
-from tinynn import Affine, Sequential
-from tinynn.errors import TinynnError
 
 WITHOUT_PEERS = [OURS, "bare_numpy", "gemm_floor"]
 TINY = Job("tiny", "6-5-3, batch 4", "step", (6,), (5,), 3, batch=4, steps=8, lr=0.5, made=True)
@@ -37,15 +35,6 @@ KINDS = [
     replace(TINY, kind="predict", batch=1),
 ]
 SMALL = Settings(rounds=2, epoch_rounds=2, trials=1, threads=(1,), rest=0.0)
-
-
-def skip_without_backend(name: str) -> None:
-    """Skips where this installation lacks what the contender takes."""
-    if name == LLVM:
-        try:
-            Sequential(Affine(1)).build((1,), backend="llvm")
-        except TinynnError as error:
-            pytest.skip(str(error).splitlines()[0])
 
 
 def id_of(job: Job) -> str:
@@ -119,7 +108,6 @@ def test_the_references_gradients_are_those_of_finite_differences(job: Job) -> N
 @pytest.mark.parametrize("job", KINDS, ids=id_of)
 @pytest.mark.parametrize("name", [*JUDGED, "bare_numpy"])
 def test_contenders_agree_with_the_reference(name: str, job: Job, tmp_path: Path) -> None:
-    skip_without_backend(name)
     what = material(job)
     expected = reference.check_values(job, what)
     for form in CATALOGUE[name].forms(job):
@@ -136,7 +124,6 @@ def test_the_program_of_the_book_agrees_with_the_reference(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_tinynn_learns_on_the_convolutional_job(name: str, tmp_path: Path) -> None:
-    skip_without_backend(name)
     job = replace(JOBS["lenet"], batch=8, steps=4, made=True, lr=0.001)
     before, once, after = checked(name, job, material(job), tmp_path)
     assert before > once != after > 0

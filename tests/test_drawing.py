@@ -10,8 +10,6 @@ import pytest
 
 from tinynn import Add, Affine, ConfigurationError, Graph, ReLU, Residual, Sequential, SoftmaxCrossEntropy, Tanh
 
-graphviz = pytest.importorskip("graphviz")
-
 
 def net() -> Graph:
     return Graph(

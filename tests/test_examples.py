@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "residual_graph", "autoencoder")
@@ -65,7 +66,7 @@ def run(name: str, *arguments: str, folder: Path) -> Lesson:
 def assert_regions(path: Path, classes: int) -> None:
     """A PNG with more than a fifth coloured, in as many hues as there are classes, each on a tenth of that or more."""
     assert path.read_bytes().startswith(PNG)
-    image = pytest.importorskip("matplotlib.image").imread(path)[::3, ::3, :3]
+    image = imread(path)[::3, ::3, :3]
     coloured = image[np.ptp(image, axis=2) > 0.15]
     assert len(coloured) > 0.2 * image.shape[0] * image.shape[1]
     # The hue, as far as it shows in which of red, green and blue is the greatest and which the least.

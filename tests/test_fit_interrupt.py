@@ -159,7 +159,6 @@ def test_with_progress_false_nothing(capsys: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_on_a_terminal_a_bar_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tqdm")
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     show()

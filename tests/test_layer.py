@@ -135,7 +135,7 @@ def test_empty_is_the_threads_own() -> None:
 def test_a_copy_of_a_built_network_predicts_the_same_and_is_its_own(copied: Any) -> None:
     net = network(seed=7)
     net.storage.params += 0.25
-    net[1].seen[...] = 3  # type: ignore[attr-defined]
+    net[1].seen[...] = 3
     before = net.predict(X)
     twin = copied(net)
     assert twin.predict(X).tobytes() == before.tobytes()
@@ -157,7 +157,7 @@ def test_a_copy_of_a_single_layer_is_unbuilt_with_the_same_settings(copied: Any)
         assert (twin.start, repr(twin), twin._site) == (2.0, repr(original), None)
         assert "g" not in vars(twin)
         assert "xp" not in vars(twin)
-        np.testing.assert_array_equal(Sequential(twin).build((2,))[0].g, 2.0)  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(Sequential(twin).build((2,))[0].g, 2.0)
 
 
 def test_an_unbuilt_network_copies_as_unbuilt() -> None:

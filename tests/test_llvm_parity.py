@@ -129,7 +129,7 @@ def test_a_run_follows_what_changes_between_two_calls() -> None:
         fit(net, sgd, (IMAGES, LABELS), epochs=2, batch_size=9, progress=False)
         net.evaluate(IMAGES, LABELS)
         fit(net, sgd, other, epochs=2, batch_size=9, progress=False)
-        net[0].scale = 1 / 128  # type: ignore[attr-defined]
+        net[0].scale = 1 / 128
         fit(net, sgd, (IMAGES, LABELS), epochs=2, batch_size=9, progress=False)
         sgd.lr, sgd.l2 = 0.05, 1e-2
         fit(net, sgd, (IMAGES, LABELS), epochs=2, batch_size=9, progress=False)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llvmlite import binding
 from planted_bugs.custom import Gain
 from test_llvm_backend import close, dense, kept, lenet, pair, quiet
 from test_replay import IMAGES, LABELS, ROWS
@@ -179,7 +180,6 @@ def test_a_name_that_is_not_known_lists_it() -> None:
 
 
 def test_without_llvmlite_or_with_an_old_one_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    binding = pytest.importorskip("llvmlite.binding")
     before = engine.processor()
     engine.processor.cache_clear()
     try:

@@ -90,7 +90,7 @@ CASES: dict[str, Case] = {
         "nan",
         "finite",
     ),
-    "initialiser of (shape)": (lambda: net(Affine(3, W=np.ones)), ConfigurationError, "layer 0", "", "init.he"),  # type: ignore[arg-type]
+    "initialiser of (shape)": (lambda: net(Affine(3, W=np.ones)), ConfigurationError, "layer 0", "", "init.he"),
     "Rescale(nan)": (lambda: Rescale(np.nan), ConfigurationError, "Rescale", "nan", "Rescale(1 / 255)"),
     # before build
     "forward unbuilt": (lambda: unbuilt().forward(X, T), NotBuiltError, "Sequential", "without", "net.build(shape)"),

@@ -528,7 +528,7 @@ def test_predictions_follow_what_changes() -> None:
         check()
     net.storage.params[...] *= 1.5
     check()
-    net[0].scale = -1.0  # type: ignore[attr-defined]
+    net[0].scale = -1.0
     check()
     fit(net, SGD(0.1), (ROWS, LABELS), epochs=1, batch_size=2, progress=False)
     check()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import sklearn  # pyright: ignore[reportMissingImports]
-from sklearn.neural_network import MLPClassifier  # pyright: ignore[reportMissingImports]
+import sklearn
+from sklearn.neural_network import MLPClassifier
 
 from benchmarks.jobs import Job
 from benchmarks.material import Material

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import llvmlite  # pyright: ignore[reportMissingImports]
+import llvmlite
 
 from benchmarks.contenders import tinynn_fit
 

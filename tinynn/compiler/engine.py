@@ -24,7 +24,7 @@ class Processor:
 
     def __init__(self) -> None:
         try:
-            import llvmlite.binding as llvm  # pyright: ignore[reportMissingImports]
+            import llvmlite.binding as llvm
         except ImportError:
             raise MissingExtraError("llvmlite", extra="llvm", purpose='backend="llvm"') from None
         if llvm.llvm_version_info[0] < OLDEST:

@@ -145,7 +145,7 @@ def mermaid(picture: Diagram, members: list[Any]) -> str:
 def by_graphviz(picture: Diagram, members: list[Any], kind: str) -> bytes:
     """Errors: MissingExtraError, ConfigurationError."""
     try:
-        import graphviz  # pyright: ignore[reportMissingImports]
+        import graphviz
     except ImportError:
         raise MissingExtraError("graphviz", extra="plot", purpose=f"plot to a {kind} file") from None
 
