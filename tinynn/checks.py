@@ -8,7 +8,9 @@ from typing import Any
 
 from tinynn.errors import ConfigurationError
 
-__all__ = ["finite_number", "positive_integer", "whole_number"]
+__all__ = ["finite_number", "known_precision", "positive_integer", "whole_number"]
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def positive_integer(value: Any, what: str, *, where: str, fix: str) -> int:
@@ -66,3 +68,19 @@ def finite_number(
             f"{what} must be a finite number", where=where, expected=f"a number{bounds}", got=repr(value), fix=fix
         )
     return number
+
+
+def known_precision(value: Any) -> str:
+    """`value`, if it is a precision of products of float32 matrices.
+
+    Errors: ConfigurationError.
+    """
+    if value not in PRECISIONS:
+        raise ConfigurationError(
+            "unknown precision of matrix products",
+            where="precision",
+            expected=" or ".join(map(repr, PRECISIONS)),
+            got=repr(value),
+            fix='net.build(shape, backend="cupy", precision="tf32")',
+        )
+    return value

@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 from tinynn.backend.base import Array, Ops
 from tinynn.backend.llvm_ops import LlvmOps
 from tinynn.backend.numpy_ops import NumpyOps
+from tinynn.checks import known_precision
 from tinynn.errors import ConfigurationError
 
 __all__ = ["Array", "NumpyOps", "Ops", "get_backend", "named"]
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
 BACKENDS = ("numpy", "cupy", "llvm")
 
 
@@ -30,14 +30,7 @@ def get_backend(name: str | Ops, precision: str = "float32") -> Ops:
     Errors: ConfigurationError for a name or a precision that is not known, or a device that is not there;
     MissingExtraError.
     """
-    if precision not in PRECISIONS:
-        raise ConfigurationError(
-            "unknown precision",
-            where="precision",
-            expected=" or ".join(map(repr, PRECISIONS)),
-            got=repr(precision),
-            fix='net.build(shape, backend="cupy", precision="tf32")',
-        )
+    known_precision(precision)
     if isinstance(name, Ops):
         if precision not in ("float32", name.precision):
             refuse_precision(name.name, precision)

@@ -40,10 +40,6 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, StepVerbs, Up
     def zeros(self, size: int, dtype: Any) -> Array:
         """A flat array of zeros whose first element begins a cache line."""
 
-    @abstractmethod
-    def take(self, x: Array, rows: Array, out: Array) -> Array:
-        """out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
-
     @whole
     def look_up(self, x: Array, rows: Array, out: Array) -> Array:
         """out = x[rows], for rows of any shape. Errors: IndexError for one outside x where the device notices it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from tinynn.backend.verbs import Array, Verbs
@@ -12,10 +13,14 @@ __all__ = ["StepVerbs"]
 class StepVerbs(Verbs):
     """A captured step makes the same calls each time; what changes lies on the device."""
 
+    @abstractmethod
+    def take(self, x: Array, rows: Array, out: Array) -> Array:
+        """out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
+
     def take_turn(self, x: Array, order: Array, turn: Array, out: Array) -> Array:
         """out = x[order[turn]]. Shapes: order (steps, N), whose rows lie within x; turn (1,), in 0..steps-1."""
         rows: Any = self.xp.take(order, turn, axis=0).reshape(-1)
-        return self.take(x, rows, out)  # type: ignore[attr-defined]
+        return self.take(x, rows, out)
 
     def tally(self, loss: Array, scores: Array, labels: Array | None, sums: Array, counts: Array) -> None:
         """sums += (N loss, N); counts += (rows whose largest score is at the label, N, 1), without labels (0, 0, 1).

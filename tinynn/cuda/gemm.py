@@ -7,16 +7,15 @@ import threading
 import weakref
 from typing import Any
 
+from tinynn.checks import known_precision
 from tinynn.cuda.blas_library import Library, load
 from tinynn.cuda.gemm_call import WIDEST, Call, check_arrays, sketch
 from tinynn.cuda.gemm_plan import BIAS, BIAS_GRADIENT, PLAIN, RELU_BIAS, Plan, Problem
 from tinynn.cuda.gemm_rounding import rounded
 from tinynn.cuda.kernels import Array, Kernels
-from tinynn.errors import ConfigurationError
 
 __all__ = ["Gemm"]
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
 ROOM = {90: 32 << 20, 0: 4 << 20}
 """Bytes of a workspace from that compute capability on: what NVIDIA advises, 32 MiB since Hopper."""
 
@@ -48,15 +47,7 @@ class Gemm:
     """
 
     def __init__(self, xp: Any, precision: str = "float32", library: Library | None = None) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigurationError(
-                "unknown precision of matrix products",
-                where="Gemm(xp, precision)",
-                expected=" or ".join(map(repr, PRECISIONS)),
-                got=repr(precision),
-                fix='precision="tf32"',
-            )
-        self.xp, self.precision = xp, precision
+        self.xp, self.precision = xp, known_precision(precision)
         self.library = load(xp.cuda.runtime.runtimeGetVersion() // 1000) if library is None else library
         self.kernels = Kernels(xp)
         self._lock = threading.RLock()
