@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.contenders.gpu import CAPTURED, EAGER, GPU
 from benchmarks.gpu_machine import in_words
 from benchmarks.gpu_report import counts
-from benchmarks.page import VERDICTS, table
+from benchmarks.page import VERDICTS, sweep_table, table
 
 __all__ = ["markdown"]
 
@@ -98,14 +98,6 @@ def section(job: dict[str, Any]) -> list[str]:
 def sweep_section(found: dict[str, Any]) -> list[str]:
     """A step over width and batch: the picture, from where on the GPU pays, and the times."""
     names = list(dict.fromkeys(name for point in found["points"] for name in point["times"]))
-    rows = [
-        [
-            str(point["batch"]),
-            str(point["width"]),
-            *(f"{point['times'][name]:.1f}" if name in point["times"] else "-" for name in names),
-        ]
-        for point in found["points"]
-    ]
     return [
         "",
         "## CPU or GPU",
@@ -118,7 +110,7 @@ def sweep_section(found: dict[str, Any]) -> list[str]:
         "",
         *map(in_a_line, found["pays"]),
         "",
-        *table(["batch", "width", *(GPU[name].label for name in names)], rows, "rr" + "r" * len(names)),
+        *sweep_table(found["points"], {name: GPU[name].label for name in names}),
     ]
 
 

@@ -159,14 +159,6 @@ def footprint_section(found: dict[str, Any]) -> list[str]:
 def sweep_section(found: dict[str, Any]) -> list[str]:
     """A step over width and batch: the picture, the times, the crossover points."""
     names = list(dict.fromkeys(name for point in found["points"] for name in point["times"]))
-    rows = [
-        [
-            str(point["batch"]),
-            str(point["width"]),
-            *(f"{point['times'][name]:.1f}" if name in point["times"] else "-" for name in names),
-        ]
-        for point in found["points"]
-    ]
     lines = [
         "",
         "## A step over width and batch",
@@ -175,7 +167,7 @@ def sweep_section(found: dict[str, Any]) -> list[str]:
         "",
         "![A step over width and batch](step_time.png)",
         "",
-        *table(["batch", "width", *(CATALOGUE[name].label for name in names)], rows, "rr" + "r" * len(names)),
+        *sweep_table(found["points"], {name: CATALOGUE[name].label for name in names}),
     ]
     for ours in (name for name in JUDGED if name in names):
         crossings = [
@@ -187,6 +179,19 @@ def sweep_section(found: dict[str, Any]) -> list[str]:
         lines += ["", f"Crossover points, {HEADS[ours]}:", ""]
         lines += crossings or ["- none: tinynn is ahead at every point."]
     return lines
+
+
+def sweep_table(points: list[dict[str, Any]], labels: dict[str, str]) -> list[str]:
+    """Microseconds a step, a line for each width and batch; `labels`: what the contenders are called."""
+    rows = [
+        [
+            str(p["batch"]),
+            str(p["width"]),
+            *(f"{p['times'][name]:.1f}" if name in p["times"] else "-" for name in labels),
+        ]
+        for p in points
+    ]
+    return table(["batch", "width", *labels.values()], rows, "rr" + "r" * len(labels))
 
 
 def crossing(point: dict[str, Any], along: str, across: str) -> str:

@@ -57,27 +57,54 @@ def sweep(
 
 
 def draw(found: dict[str, Any], file: Path) -> None:
-    """A panel for each batch: microseconds a step over the width, both axes logarithmic."""
+    """The picture of a sweep, shaded where a peer crosses a line of tinynn."""
+    names = names_of(found["points"])
+    shades: dict[int, list[tuple[int, int, str]]] = {}
+    for point in found["over_width"]:
+        if point["from"] is not None:
+            color = f"C{names.index(point['ours'])}"
+            shades.setdefault(point["batch"], []).append((point["from"], point["to"], color))
+    title = (
+        "784-width-10, ReLU, softmax: forward, backward, update. Shaded as a line of tinynn: there a peer crosses it."
+    )
+    picture(found["points"], {name: CATALOGUE[name].label for name in names}, shades, title, file)
+
+
+def names_of(points: list[dict[str, Any]]) -> list[str]:
+    """Who was measured at any point."""
+    return list(dict.fromkeys(name for point in points for name in point["times"]))
+
+
+def picture(
+    points: list[dict[str, Any]],
+    labels: dict[str, str],
+    shades: dict[int, list[tuple[int, int, str]]],
+    title: str,
+    file: Path,
+    dashed: tuple[str, ...] = (),
+) -> None:
+    """A panel for each batch: microseconds a step over the width, both axes logarithmic.
+
+    `shades`: for a batch, from which width to which, and in what colour.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    batches = sorted({point["batch"] for point in found["points"]})
-    names = list(dict.fromkeys(name for point in found["points"] for name in point["times"]))
+    batches = sorted({point["batch"] for point in points})
     figure, panels = plt.subplots(
         1, len(batches), figsize=(3 * len(batches), 4), sharey=True, squeeze=False, layout="constrained"
     )
     for panel, batch in zip(panels[0], batches, strict=True):
-        line = sorted((p for p in found["points"] if p["batch"] == batch), key=lambda point: point["width"])
-        for number, name in enumerate(names):
+        line = sorted((p for p in points if p["batch"] == batch), key=lambda point: point["width"])
+        for number, (name, label) in enumerate(labels.items()):
             here = [point for point in line if name in point["times"]]
+            style: Any = {"linestyle": "--" if name in dashed else "-", "color": f"C{number}"}
             widths, times = [p["width"] for p in here], [p["times"][name] for p in here]
-            panel.loglog(widths, times, marker="os^Dv"[number % 5], color=f"C{number}", label=CATALOGUE[name].label)
-        for point in found["over_width"]:
-            if point["batch"] == batch and point["from"] is not None:
-                color = f"C{names.index(point['ours'])}"
-                panel.axvspan(point["from"], point["to"], color=color, alpha=0.12, linewidth=0, zorder=0)
+            panel.loglog(widths, times, marker="os^Dv"[number % 5], label=label, **style)
+        for start, end, color in shades.get(batch, ()):
+            panel.axvspan(start, end, color=color, alpha=0.12, linewidth=0, zorder=0)
         panel.set_title(f"batch {batch}")
         panel.set_xlabel("width of the hidden layer")
         widths = sorted({point["width"] for point in line})
@@ -85,10 +112,8 @@ def draw(found: dict[str, Any], file: Path) -> None:
         panel.minorticks_off()
         panel.grid(True, which="major", color="0.85")
     panels[0][0].set_ylabel("one step, us")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
-    figure.suptitle(
-        "784-width-10, ReLU, softmax: forward, backward, update. Shaded as a line of tinynn: there a peer crosses it."
-    )
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(labels))
+    figure.suptitle(title)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120)
     plt.close(figure)
