@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cuda_emulator import EmulatedDevice, needs_a_compiler
+from devices import assert_as_on_numpy
 from hypothesis import given, settings
 from table import ROWS, Case
 
@@ -34,7 +35,6 @@ from tinynn import (
     fit,
 )
 from tinynn.optim import cosine
-from tinynn.specimen import Specimen
 
 pytestmark = needs_a_compiler
 
@@ -103,19 +103,6 @@ def test_every_layer_gives_what_numpy_gives(name: str) -> None:
     @settings(max_examples=8)
     @given(ROWS[name].cases)
     def check(case: Case) -> None:
-        shapes = tuple(x.shape[1:] for x in case.inputs)
-        for dtype, forward, backward in (("float64", 1e-12, 1e-10), ("float32", 1e-5, 1e-4)):
-            xs = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case.inputs]
-            here, there = (Specimen(case.layer, shapes, ops, dtype) for ops in (HOST, EmulatedDevice()))
-            dy = 0.7 if here.ends_in_loss else np.full((len(xs[0]), *here.layer._built().output), 0.7, dtype)
-            a, b = here.run(xs, dy), there.run(xs, dy)
-            pairs = [(a.y, b.y, forward), (here.predict(xs), there.predict(xs), forward)]
-            pairs += [(value, b.gradients[g], backward) for g, value in a.gradients.items()]
-            for one, other, rtol in pairs:
-                assert one.dtype == other.dtype
-                np.testing.assert_allclose(other, one, rtol=rtol, atol=rtol * max(1, np.abs(one).max(initial=0)))
+        assert_as_on_numpy(case, EmulatedDevice())
 
     check()
-
-
-HOST = Sequential(Affine(1)).build((1,)).ops

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from devices import DEVICES, device_of
+from devices import DEVICES, assert_as_on_numpy, device_of
 from hypothesis import given, settings
 from table import ROWS, Case
 from test_random_graphs import Builder
@@ -42,7 +42,6 @@ from tinynn import (
     gradcheck,
 )
 from tinynn.optim import cosine, exponential, step_decay, warm_up
-from tinynn.specimen import Specimen
 from tinynn.testing import FakeDevice, check_layer
 
 HOST_CODE = ["a branch in the data", "looking back", "a loss of one's own"]
@@ -70,18 +69,7 @@ def test_every_layer_gives_what_numpy_gives(name: str, device: Any) -> None:
     @settings(max_examples=20)
     @given(ROWS[name].cases)
     def check(case: Case) -> None:
-        shapes = tuple(x.shape[1:] for x in case.inputs)
-        for dtype, forward, backward in (("float64", 1e-12, 1e-10), ("float32", 1e-5, 1e-4)):
-            xs = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case.inputs]
-            here, there = (Specimen(case.layer, shapes, ops, dtype) for ops in (ops_of("numpy"), device))
-            n = len(xs[0])
-            dy = 0.7 if here.ends_in_loss else np.full((n, *here.layer._built().output), 0.7, dtype)
-            a, b = here.run(xs, dy), there.run(xs, dy)
-            pairs = {"y": (a.y, b.y, forward), "predict": (here.predict(xs), there.predict(xs), forward)}
-            pairs |= {g: (value, b.gradients[g], backward) for g, value in a.gradients.items()}
-            for one, other, rtol in pairs.values():
-                assert one.dtype == other.dtype
-                np.testing.assert_allclose(other, one, rtol=rtol, atol=rtol * max(1, np.abs(one).max(initial=0)))
+        assert_as_on_numpy(case, device)
 
     check()
 
@@ -94,10 +82,6 @@ def test_every_layer_keeps_every_rule(name: str, device: Any) -> None:
         check_layer(case.layer, inputs=case.inputs, backend=device)
 
     check()
-
-
-def ops_of(name: str) -> Any:
-    return Sequential(Affine(1)).build((1,), backend=name).ops
 
 
 def trained(make: Callable[[], Any], data: Any, optimizer: Any, backend: Any, **options: Any) -> list[np.ndarray]:
