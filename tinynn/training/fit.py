@@ -50,7 +50,8 @@ def fit(
     the parameters that had the lowest. `progress`: None shows a bar on a terminal and a line an epoch elsewhere;
     False shows nothing. `capture`: from its third batch on a step is replayed from the record of its array calls where
     that is known to give the same bits; False runs every step by the layers' own code. With backend="llvm" the record
-    is compiled, and many steps are one call of about 20 ms.
+    is compiled, and many steps are one call of about 20 ms. On a GPU a step is one CUDA graph from its second full
+    batch on, or one RuntimeWarning says why not.
 
     Ctrl-C ends the run after the step or the call that it meets: the epochs so far are returned, the network keeps what
     it has learned.
