@@ -192,3 +192,13 @@ def test_history_is_numbers_ready_for_json() -> None:
     values = history.as_dict()
     assert set(values) == {"loss", "accuracy", "validation_loss", "validation_accuracy", "seconds", "stopped"}
     assert {type(number) for name, numbers in values.items() if name != "stopped" for number in numbers} == {float}
+
+
+def test_data_may_come_from_a_generator() -> None:
+    x, t = np.random.default_rng(3).standard_normal((20, 2)), np.arange(20) % 2
+    histories = []
+    for lazy in (False, True):
+        net = Sequential(Affine(2), SoftmaxCrossEntropy()).build((2,))
+        data = (array for array in (x, t)) if lazy else (x, t)
+        histories.append(quiet(net, SGD(0.1), data, epochs=2))
+    assert histories[0].loss == histories[1].loss

@@ -43,7 +43,11 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
             fix="add SoftmaxCrossEntropy() or QuadraticCost() at the end; the calls that fit makes, forward, backward "
             "and step, you can make yourself",
         )
-    arrays = named(net, data, name)
+    try:
+        given = list(data)
+    except TypeError:
+        given = []
+    arrays = named(net, data, given, name)
     n = len(arrays[0])
     for which, x, shape in zip(net.input_names, arrays, net.input_shapes, strict=False):
         which = "inputs" if len(net.input_names) == 1 else f"inputs {which!r}"
@@ -63,21 +67,17 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
         raise LabelError(
             error.what, where=f"fit, {name}: {error.where}", expected=error.expected, got=error.got, fix=error.fix
         ) from None
-    on_device = [given if isinstance(given, net.xp.ndarray) else x for given, x in zip(data, arrays, strict=True)]
-    return tuple(net.ops.asarray(x) for x in on_device)
+    there = (x if isinstance(x, net.xp.ndarray) else host for x, host in zip(given, arrays, strict=True))
+    return tuple(net.ops.asarray(x) for x in there)
 
 
-def named(net: Network, data: Any, name: str) -> list[np.ndarray]:
-    """Inputs and targets as arrays on the host.
+def named(net: Network, data: Any, given: list[Any], name: str) -> list[np.ndarray]:
+    """Inputs and targets as arrays on the host; `given`: what `data` holds.
 
     Errors: ConfigurationError for too few or too many, ShapeError for what is no array.
     """
     names = [*net.input_names, *net.target_names]
     least = len(names) - net.optional_targets
-    try:
-        given = list(data)
-    except TypeError:
-        given = []
     if isinstance(data, np.ndarray) or not least <= len(given) <= len(names):
         wanted = f"({', '.join(names[:least])})"
         raise ConfigurationError(
