@@ -17,7 +17,7 @@ from tinynn.errors import TinynnError
 from tinynn.network import Network
 from tinynn.network.inputs import receive
 from tinynn.training.batches import Batches
-from tinynn.training.run import PATIENCE, counts_rows, names_the_largest
+from tinynn.training.run import counts_rows, names_the_largest, paced
 from tinynn.training.tally import Tally
 from tinynn.training.update import Update
 
@@ -150,7 +150,7 @@ class GraphRun:
                 self.optimizer.step(self.net)
         self.net.ops.wait()
         seconds = time.perf_counter() - started
-        self.count = min(max(1, int(most * PATIENCE / max(seconds, 1e-6))), 4 * self.count)
+        self.count = paced(self.count, most, seconds)
         return most
 
 

@@ -11,9 +11,9 @@ from tinynn.losses import Loss, SoftmaxCrossEntropy
 from tinynn.network import Network
 from tinynn.training.batches import Batches
 from tinynn.training.tally import Tally
-from tinynn.training.update import update_of
+from tinynn.training.update import upcoming, update_of
 
-__all__ = ["PATIENCE", "Run", "counts_rows", "names_the_largest"]
+__all__ = ["Run", "counts_rows", "names_the_largest", "paced"]
 
 PATIENCE = 0.02  # seconds that a call of many steps may take: until it returns nobody hears Ctrl-C
 
@@ -52,7 +52,7 @@ class Run:
             return 0
         batch = self.batches.batch_size
         most = min(self.count, len(order) // batch)
-        numbers = self.numbers(most if self.optimizer.moves else 1)
+        numbers = upcoming(self.optimizer, self.net, most if self.optimizer.moves else 1, self.call.numbers)
         if not numbers:
             return 0
         count = len(numbers) if self.optimizer.moves else most
@@ -62,26 +62,13 @@ class Run:
         seconds = time.perf_counter() - started
         self.optimizer.steps_taken += count
         tally.add_run(self.total, count * batch, self.hits)
-        self.count = min(max(1, int(count * PATIENCE / max(seconds, 1e-6))), 4 * self.count)
+        self.count = paced(self.count, count, seconds)
         return count
 
-    def numbers(self, most: int) -> list[tuple[float, ...]]:
-        """Those of the next updates, up to one that cannot be had."""
-        found: list[tuple[float, ...]] = []
-        start = self.optimizer.steps_taken
-        try:
-            while len(found) < most:
-                self.optimizer.steps_taken = start + len(found)
-                update = update_of(self.optimizer, self.net)
-                if update is None or (numbers := self.call.numbers(*update)) is None:
-                    break
-                found.append(numbers)
-        except Exception:  # of a schedule: it is raised again when its step comes
-            if not found:
-                raise
-        finally:
-            self.optimizer.steps_taken = start
-        return found
+
+def paced(count: int, made: int, seconds: float) -> int:
+    """How many steps the next call makes, after one that made so many in that time; at first it cannot know."""
+    return min(max(1, int(made * PATIENCE / max(seconds, 1e-6))), 4 * count)
 
 
 def plain(optimizer: Any) -> bool:

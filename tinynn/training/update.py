@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tinynn.network import Network
 
-__all__ = ["Update", "update_of"]
+__all__ = ["Update", "upcoming", "update_of"]
 
 
 class Update:
@@ -45,21 +46,11 @@ class Update:
         """The moving numbers of the next steps, up to one that is more than other numbers."""
         if not self.moving:
             return [()] * most
-        rows: list[tuple[float, ...]] = []
-        start = optimizer.steps_taken
-        try:
-            while len(rows) < most:
-                optimizer.steps_taken = start + len(rows)
-                now = update_of(optimizer, net)
-                if now is None or not self.fits(*now):
-                    break
-                rows.append(tuple(now[1][i] for i in self.moving))
-        except Exception:  # of a schedule: it is raised again when its step comes
-            if not rows:
-                raise
-        finally:
-            optimizer.steps_taken = start
-        return rows
+
+        def numbers(verb: str, args: tuple[Any, ...]) -> tuple[float, ...] | None:
+            return tuple(args[i] for i in self.moving) if self.fits(verb, args) else None
+
+        return upcoming(optimizer, net, most, numbers)
 
     def fits(self, verb: str, args: tuple[Any, ...]) -> bool:
         """Whether this is the captured update but for the numbers that move."""
@@ -87,3 +78,22 @@ class Witness:
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args, **named: self.calls.append((name, args, named))
+
+
+def upcoming(optimizer: Any, net: Network, most: int, numbers: Callable[..., Any]) -> list[tuple[float, ...]]:
+    """numbers(verb, arguments) of the next updates, at most `most`, up to one that cannot be had or has none."""
+    found: list[tuple[float, ...]] = []
+    start = optimizer.steps_taken
+    try:
+        while len(found) < most:
+            optimizer.steps_taken = start + len(found)
+            update = update_of(optimizer, net)
+            if update is None or (now := numbers(*update)) is None:
+                break
+            found.append(now)
+    except Exception:  # of a schedule: it is raised again when its step comes
+        if not found:
+            raise
+    finally:
+        optimizer.steps_taken = start
+    return found
