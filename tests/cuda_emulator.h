@@ -33,7 +33,7 @@ static ucontext_t scheduler, fibres[MOST];
 static char* stacks;
 static bool finished[MOST];
 static unsigned int current;
-static int any;
+static int votes;
 static void (*thread)(void**);
 static void** arguments;
 static sigjmp_buf ended;
@@ -132,15 +132,17 @@ template <class... A> Signature<A...> signature(void (*)(A...)) { return {}; }
 
 static void __syncthreads() { swapcontext(&emulator::fibres[emulator::current], &emulator::scheduler); }
 
-static int __syncthreads_or(int mine) {
-    emulator::any = 0;
+static int __syncthreads_count(int mine) {
+    emulator::votes = 0;
     __syncthreads();
-    emulator::any |= mine != 0;
+    emulator::votes += mine != 0;
     __syncthreads();
-    int all = emulator::any;
+    int all = emulator::votes;
     __syncthreads();
     return all;
 }
+
+static int __syncthreads_or(int mine) { return __syncthreads_count(mine) != 0; }
 
 #define EMULATE(kernel, barriers) \
     static void call_##kernel(void** args) { emulator::signature(kernel).call(kernel, args); } \

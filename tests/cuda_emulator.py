@@ -36,7 +36,8 @@ MISSING = "" if sys.platform == "linux" and shutil.which("g++") else "needs Linu
 needs_a_compiler = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 HEADER = Path(__file__).with_name("cuda_emulator.h")
-FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Werror", "-Wno-unused")
+FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Werror")
+FLAGS += ("-Wno-unused", "-Wno-unknown-pragmas")
 # Undefined arithmetic becomes an instruction that ends the launch.
 FLAGS += ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-U_FORTIFY_SOURCE")
 ENDS = {

@@ -328,13 +328,20 @@ def test_precision_of_a_backend_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("ops", [ops, FakeDevice()], ids=["numpy", "fake"])
-def test_take_turn(ops: Any) -> None:
+def test_take_turns(ops: Any) -> None:
     x, order = np.random.default_rng(2).standard_normal((9, 4)), np.random.default_rng(3).integers(0, 9, (5, 3))
     for turn in (0, 4):
-        out, at = ops.asarray(np.zeros((3, 4))), ops.asarray([turn])
-        y = ops.take_turn(ops.asarray(x), ops.asarray(order), at, out=out)
-        np.testing.assert_array_equal(ops.to_host(y), x[order[turn]])
-        assert y is out
+        outs = [ops.asarray(np.zeros((3, 4))), ops.asarray(np.zeros(3))]
+        ops.take_turns([ops.asarray(x), ops.asarray(x[:, 1])], ops.asarray(order), ops.asarray([turn]), outs)
+        np.testing.assert_array_equal(ops.to_host(outs[0]), x[order[turn]])
+        np.testing.assert_array_equal(ops.to_host(outs[1]), x[order[turn], 1])
+
+
+@pytest.mark.parametrize("ops", [ops, FakeDevice()], ids=["numpy", "fake"])
+def test_sum_rows(ops: Any) -> None:
+    x, out = np.random.default_rng(2).standard_normal((9, 4)), ops.asarray(np.zeros(4))
+    assert ops.sum_rows(ops.asarray(x), out=out) is out
+    np.testing.assert_allclose(ops.to_host(out), x.sum(axis=0), rtol=1e-14)
 
 
 @pytest.mark.parametrize("ops", [ops, FakeDevice()], ids=["numpy", "fake"])

@@ -86,6 +86,9 @@ def test_a_capture_waits_for_what_came_before_and_is_ended_whatever_happens() ->
     CudaGraph(xp, lambda: log.append("step"), lambda: log.append("between"))
     assert log == ["wait", "step", "between", "wait", "begin", "step", "end"]
     del log[:]
+    CudaGraph(xp, lambda: log.append("step"), lambda: None, 3)
+    assert log[-8:] == ["begin", "step", "end", "begin", "step", "step", "step", "end"]
+    del log[:]
 
     def fails() -> None:
         log.append("step")
@@ -103,5 +106,5 @@ def test_a_call_of_many_steps_returns_when_they_are_done(monkeypatch: pytest.Mon
     monkeypatch.setattr(net.ops, "xp", spied(net.ops.xp, log))
     monkeypatch.setitem(net.__dict__, "xp", net.ops.xp)
     learn(net, epochs=3)
-    assert log[:4] == ["wait", "wait", "begin", "end"]
+    assert log[:6] == ["wait", "wait", "begin", "end", "begin", "end"]
     assert 3 <= log.count("wait") - 2 <= 3 * 8

@@ -26,6 +26,7 @@ from tinynn import (
 )
 from tinynn.optim import cosine
 from tinynn.testing.device_queue import Record
+from tinynn.training.graph_run import SEVERAL
 
 pytestmark = needs_a_compiler
 RNG = np.random.default_rng(0)
@@ -47,12 +48,12 @@ def images() -> Sequential:
 
 
 STEPS: dict[str, tuple[Callable[[], Sequential], np.ndarray, Callable[[], Any], int]] = {
-    # 2 gathers, Rescale, 2 products with bias and 3 without, ReLU there and back, 2 for the loss, 2 sums for the
+    # The gather, Rescale, 2 products with bias and 3 without, ReLU there and back, 2 for the loss, 2 sums for the
     # biases, update and tally; the bias is one more each, as the emulator has no product that adds it.
-    "rows": (rows, ROWS, lambda: SGD(0.1), 18),
-    "rows, a rate that moves": (rows, ROWS, lambda: Adam(cosine(0.1, steps=9)), 19),
-    "nielsen": (nielsen, ROWS, lambda: SGD(0.1), 23),
-    "images": (images, IMAGES, lambda: SGD(0.1, momentum=0.9), 28),
+    "rows": (rows, ROWS, lambda: SGD(0.1), 17),
+    "rows, a rate that moves": (rows, ROWS, lambda: Adam(cosine(0.1, steps=9)), 18),
+    "nielsen": (nielsen, ROWS, lambda: SGD(0.1), 22),
+    "images": (images, IMAGES, lambda: SGD(0.1, momentum=0.9), 27),
 }
 
 
@@ -64,4 +65,4 @@ def test_a_captured_step_asks_little_of_the_device(name: str, monkeypatch: pytes
     monkeypatch.setattr(Record, "add", lambda self, call, arrays: (asked.append(call), add(self, call, arrays)))
     net = make().build(x.shape[1:], backend=EmulatedDevice())
     fit(net, optimizer(), (x, LABELS), epochs=1, batch_size=16, progress=False)
-    assert 0 < len(asked) <= most
+    assert 0 < len(asked) / (1 + SEVERAL) <= most  # a graph of one step, and one of several

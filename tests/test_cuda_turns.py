@@ -15,25 +15,30 @@ pytestmark = needs_a_compiler
 devices = pytest.mark.parametrize("device", DEVICES.values(), ids=DEVICES)
 
 
+KINDS = "uint8", "float32", "float64", "int64"
+
+
+def turned(device: Any, xs: list[np.ndarray], order: np.ndarray, turn: int, dtypes: list[Any]) -> list[str]:
+    """Looks at the rows that a device gathers into arrays of these dtypes; the kernels that it launched."""
+    outs = [np.full((order.shape[1], *x.shape[1:]), 77, dtype) for x, dtype in zip(xs, dtypes, strict=True)]
+    already, there = len(device.launched), [on_device(out) for out in outs]
+    device.take_turns([on_device(x) for x in xs], on_device(order), on_device(np.array([turn])), there)
+    for x, out, dtype in zip(xs, there, dtypes, strict=True):
+        np.testing.assert_array_equal(device.to_host(out), x[order[turn]].astype(dtype), strict=True)
+    return device.launched[already:]
+
+
 @devices
 @settings(max_examples=25)
 @given(st.data())
-def test_take_turn(device: Any, data: st.DataObject) -> None:
+def test_take_turns(device: Any, data: st.DataObject) -> None:
     rows, n, steps = (data.draw(st.integers(1, 300)) for _ in range(3))
-    shape = data.draw(st.sampled_from([(), (1,), (5,), (3, 7), (300,)]))
-    kind = data.draw(st.sampled_from(["uint8", "float32", "float64", "int64"]))
+    shapes = data.draw(st.lists(st.sampled_from([(), (1,), (5,), (3, 7), (300,)]), min_size=1, max_size=3))
     rng = np.random.default_rng(data.draw(st.integers(0, 9)))
-    x, order = rng.integers(0, 250, (rows, *shape)).astype(kind), rng.integers(0, rows, (steps, n))
-    turn, out = np.array([data.draw(st.integers(0, steps - 1))]), np.full((n, *shape), 77, kind)
-    compare(device, "take_turn", (x, order, turn, out), [3], "gather_turn")
-
-
-@devices
-def test_take_turn_turns_bytes_into_floats(device: Any) -> None:
-    x, order = np.arange(60, dtype=np.uint8).reshape(4, 15), np.array([[0, 1], [3, 2]])
-    out = on_device(np.full((2, 15), np.nan, np.float32))
-    device.take_turn(on_device(x), on_device(order), on_device(np.array([1])), out)
-    np.testing.assert_array_equal(device.to_host(out), x[[3, 2]].astype(np.float32))
+    xs = [rng.integers(0, 250, (rows, *shape)).astype(data.draw(st.sampled_from(KINDS))) for shape in shapes]
+    order, turn = rng.integers(0, rows, (steps, n)), data.draw(st.integers(0, steps - 1))
+    launched = turned(device, xs, order, turn, [data.draw(st.sampled_from((x.dtype, "float64"))) for x in xs])
+    assert launched == ["gather_turn"] * ((len(xs) + 1) // 2)  # two arrays to a kernel
 
 
 @devices
@@ -58,6 +63,7 @@ def test_what_one_block_would_take_long_for_is_done_by_many(device: Any) -> None
 
 
 @devices
-def test_an_order_of_another_dtype_takes_the_long_way(device: Any) -> None:
-    x, order = np.arange(12.0).reshape(4, 3), np.array([[1, 2], [3, 3]], np.int32)
-    compare(device, "take_turn", (x, order, np.array([1]), np.zeros((2, 3))), [3], "gather")
+def test_what_the_kernel_cannot_read_takes_the_long_way(device: Any) -> None:
+    x, order = np.arange(12.0).reshape(4, 3), np.array([[1, 2], [3, 3]])
+    assert turned(device, [x], order.astype(np.int32), 1, [float]) == ["gather"]
+    assert turned(device, [x[:, ::2], x], order, 1, [float, float]) == ["gather_turn"]  # and CuPy's own take

@@ -69,6 +69,11 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, StepVerbs, Up
         self.matmul(x, W, out=out)
         return self.xp.add(out, b, out=out)
 
+    @straight
+    def sum_rows(self, x: Array, out: Array) -> Array:
+        """out = the sum of the rows of x. Shapes: x (N, M), out (M,)."""
+        return self.xp.sum(x, axis=0, out=out)
+
     def square_sum(self, x: Array, out: Array) -> Array:
         """out = the sum of x^2 over all elements; out has no axes."""
         return self.xp.sum(self.xp.multiply(x, x), out=out)
@@ -78,10 +83,11 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, StepVerbs, Up
     captures = False
     """Whether `capture_step` keeps what a step asks of the device, whatever code asks for it."""
 
-    def capture_step(self, step: Callable[[], Any], between: Callable[[], Any]) -> Any:
-        """The step as an object with `launch()`, which makes it again. `between` is called after the step was made.
+    def capture_step(self, step: Callable[[], Any], between: Callable[[], Any], several: int = 1) -> Any:
+        """The step as an object with `launch(count)`, which makes it again. `between` is called after it was made.
 
-        The step is called twice, the second time without effect.
+        The step is called twice, the second time without effect; with `several` as many times more. So many launches
+        are faster together.
         Errors: those of the step, and of the device for what it cannot keep.
         """
         raise NotImplementedError

@@ -18,7 +18,7 @@ from tinynn.backend.normal_verbs import FAR, SIXTEENTHS, TAIL
 from tinynn.backend.random_verbs import GOLDEN
 from tinynn.backend.update_verbs import acts
 from tinynn.backend.window_verbs import Taps
-from tinynn.cuda import cross_entropy, elementwise, pixels, rows, softmax, turns, uniform, updates, windows
+from tinynn.cuda import cross_entropy, elementwise, pixels, rows, softmax, sums, turns, uniform, updates, windows
 from tinynn.cuda.kernels import Kernels
 
 __all__ = ["CudaOps"]
@@ -44,9 +44,9 @@ class CudaOps(DeviceOps):
     def look_up_backward(self, dy: Array, rows: Array, out: Array) -> Array:
         return out if scattered(self.kernels, dy, rows, out) else super().look_up_backward(dy, rows, out)
 
-    def take_turn(self, x: Array, order: Array, turn: Array, out: Array) -> Array:
-        done = turns.gather_turn(self.kernels, x, order, turn, out)
-        return out if done else super().take_turn(x, order, turn, out)
+    def take_turns(self, xs: Sequence[Array], order: Array, turn: Array, outs: Sequence[Array]) -> None:
+        left = turns.gather(self.kernels, xs, order, turn, outs)
+        super().take_turns([xs[i] for i in left], order, turn, [outs[i] for i in left])
 
     def tally(self, loss: Array, scores: Array, labels: Array | None, sums: Array, counts: Array) -> None:
         if not turns.add_up(self.kernels, loss, scores, labels, sums, counts):
@@ -111,6 +111,11 @@ class CudaOps(DeviceOps):
 
     def row_maxima(self, x: Array) -> Array:
         return x.max(axis=-1, keepdims=True)  # one kernel of CuPy's, where finding the places first takes four
+
+    # --- sums
+
+    def sum_rows(self, x: Array, out: Array) -> Array:
+        return out if sums.sum_rows(self.kernels, x, out) else super().sum_rows(x, out)
 
     # --- updates
 

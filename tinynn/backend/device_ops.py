@@ -38,5 +38,5 @@ class DeviceOps(Ops):
         out[...] = self.xp.take(x, self.xp.asarray(rows), axis=0)
         return out
 
-    def capture_step(self, step: Callable[[], Any], between: Callable[[], Any]) -> CudaGraph:
-        return CudaGraph(self.xp, step, between)
+    def capture_step(self, step: Callable[[], Any], between: Callable[[], Any], several: int = 1) -> CudaGraph:
+        return CudaGraph(self.xp, step, between, several)

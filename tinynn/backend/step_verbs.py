@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Sequence
 
 from tinynn.backend.verbs import Array, Verbs
 
@@ -17,10 +17,13 @@ class StepVerbs(Verbs):
     def take(self, x: Array, rows: Array, out: Array) -> Array:
         """out = x[rows]: gathers a batch. `rows` must lie within x; the caller has made sure."""
 
-    def take_turn(self, x: Array, order: Array, turn: Array, out: Array) -> Array:
-        """out = x[order[turn]]. Shapes: order (steps, N), whose rows lie within x; turn (1,), in 0..steps-1."""
-        rows: Any = self.xp.take(order, turn, axis=0).reshape(-1)
-        return self.take(x, rows, out)
+    def take_turns(self, xs: Sequence[Array], order: Array, turn: Array, outs: Sequence[Array]) -> None:
+        """out = x[order[turn]] for each x and out. As `take`, so an `out` may have a dtype of its own.
+
+        Shapes: order (steps, N), whose rows lie within each x, all of one length; turn (1,), in 0..steps-1.
+        """
+        for x, out in zip(xs, outs, strict=True):
+            self.take(x, self.xp.take(order, turn, axis=0).reshape(-1), out)
 
     def tally(self, loss: Array, scores: Array, labels: Array | None, sums: Array, counts: Array) -> None:
         """sums += (N loss, N); counts += (rows whose largest score is at the label, N, 1), without labels (0, 0, 1).

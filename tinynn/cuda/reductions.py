@@ -13,12 +13,13 @@ SHORT = 32
 """The longest row that one thread goes through."""
 
 ROWS = """
-// LANES threads, 1 or all of a block, share a row. Every thread of a block takes part in every row of the block.
+// LANES threads, 1 or all of a block, share a row. Every thread of a block takes part in every row of the block. One
+// thread alone goes through COLUMNS elements, a number that the compiler knows: then it reads them all at once.
 #define LANE (LANES == 1 ? 0 : (int)threadIdx.x)
 #define FIRST_ROW (LANES == 1 ? blockIdx.x * (long long)THREADS + threadIdx.x : (long long)blockIdx.x)
 #define EACH_ROW(r, n) \\
     for (long long r = FIRST_ROW; r < n; r += gridDim.x * (long long)(LANES == 1 ? THREADS : 1))
-#define EACH_COLUMN(j, C) for (long long j = LANE; j < C; j += LANES)
+#define EACH_COLUMN(j, C) for (long long j = LANE; j < (LANES == 1 ? COLUMNS : C); j += LANES)
 #define GROUP 16
 
 // The sum over the threads of a block, the same for all of them: 16 threads add up 16 parts of it. The next call may
@@ -81,8 +82,8 @@ template <class X> __device__ Top row_top(const X* x, long long C) {
 
 
 def lanes(C: int) -> str:
-    """The line that says how many threads share a row of C elements."""
-    return f"#define LANES {1 if C <= SHORT else THREADS}\n"
+    """The lines that say how many threads share a row of C elements."""
+    return f"#define LANES 1\n#define COLUMNS {C}\n" if C <= SHORT else f"#define LANES {THREADS}\n#define COLUMNS 0\n"
 
 
 def row_blocks(n: int, C: int) -> int:

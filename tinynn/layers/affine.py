@@ -42,7 +42,7 @@ class Affine(Layer):
     def backward(self, dy: Array, x: Array) -> Array | None:
         rows = reshaped(self, "rows", x, (len(x), len(self.W)))
         self.ops.matmul(rows.T, dy, out=self.dW)
-        self.xp.sum(dy, axis=0, out=self.db)
+        self.ops.sum_rows(dy, out=self.db)
         if not self.needs_dx:
             return None
         dx = self.ops.matmul(dy, self.W.T, out=self.empty("dx", rows.shape))

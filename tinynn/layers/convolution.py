@@ -88,10 +88,10 @@ class Conv2D(Layer):
         N, P, Q = len(dy), self.rows.outputs, self.columns.outputs
         dy = in_rows(self, "dy", dy).reshape(P, G, F // G, Q * N)
         dWs = self.ops.matmul_stack(dy, u.swapaxes(2, 3), out=self.empty("dWs", (P, G, F // G, kh * C * kw)))
-        dW = xp.sum(dWs.reshape(P, F, kh, C, kw), axis=0, out=self.empty("dW", (F, kh, C, kw)))
-        xp.copyto(self.dW, dW.swapaxes(1, 2))
-        dbs = xp.sum(dy.reshape(P, F, Q * N), axis=0, out=self.empty("dbs", (F, Q * N)))
-        xp.sum(dbs, axis=1, out=self.db)  # one axis after the other: a third of the time of both at once
+        dW = self.ops.sum_rows(dWs.reshape(P, -1), out=self.empty("dW", (F * kh * C * kw,)))
+        xp.copyto(self.dW, dW.reshape(F, kh, C, kw).swapaxes(1, 2))
+        dbs = self.ops.sum_rows(dy.reshape(P, -1), out=self.empty("dbs", (F * Q * N,)))
+        xp.sum(dbs.reshape(F, Q * N), axis=1, out=self.db)  # rows first: a third of the time of both at once
         if not self.needs_dx:
             return None
 

@@ -24,6 +24,7 @@ from tinynn.training.update import Update
 __all__ = ["GraphRun"]
 
 ROOM = 1024  # steps whose rows and numbers are brought to the device in one go
+SEVERAL = 8  # steps of one graph
 
 
 class GraphRun:
@@ -50,7 +51,8 @@ class GraphRun:
         # A first step is made by the layers' own code, which is then what the graph is compared with.
         before, found = self.memory(), []
         try:
-            self.graph = ops.capture_step(self.step, lambda: found.append(self.put_back(before)))
+            several = SEVERAL if self.update is not None else 1
+            self.graph = ops.capture_step(self.step, lambda: found.append(self.put_back(before)), several)
             self.graph.launch()
         finally:
             found.append(self.put_back(before))
@@ -91,8 +93,7 @@ class GraphRun:
     def step(self) -> None:
         """What is captured."""
         net, xp, ops = self.net, self.net.xp, self.net.ops
-        for array, part in zip(self.batches.arrays, self.batch, strict=True):
-            ops.take_turn(array, self.order, self.turn, out=part)
+        ops.take_turns(self.batches.arrays, self.order, self.turn, self.batch)
         xs = receive(net, self.batch, targets=True)
         self.loss, caches, self.given = net.run_forward(xs)
         net.run_backward(1.0, caches)
@@ -139,8 +140,7 @@ class GraphRun:
         started = time.perf_counter()
         if self.update is not None:
             self.sums[0], self.sums[1], self.counts[...] = tally.total, tally.weight, 0
-            for _ in range(most):
-                self.graph.launch()
+            self.graph.launch(most)
             self.optimizer.steps_taken += most
             tally.add_sums(self.sums.copy(), self.counts.copy())
         else:
