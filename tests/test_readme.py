@@ -104,6 +104,23 @@ def test_speed_is_that_of_the_committed_run() -> None:
     assert f"**{count['met']} of {count['all']}** of the goals met, **{count['alone']}** of them by NumPy alone" in text
 
 
+def test_speed_on_a_gpu_is_that_of_the_committed_run() -> None:
+    result = measured("results-gpu.json")
+    text, jobs = " ".join(README.split()), result["jobs"]
+
+    def ratio(job: str, other: str) -> str:
+        medians = [jobs[job]["contenders"][name]["median"] for name in ("gpu_captured", other)]
+        return f"**{medians[0] / medians[1]:.2f}**"
+
+    goals = [goal for job in jobs.values() for goal in job["goals"]]
+    assert f"**{sum(goal['met'] is True for goal in goals)} of {len(goals)}** goals met" in text
+    assert f"{ratio('mlp100-128', 'gpu_torch')} of the time of PyTorch eager" in text
+    assert f"{ratio('mlp100-128', 'gpu_jax')} of JAX's jitted step" in text
+    assert f"{ratio('mlp100-128', 'cpu_numpy')} of NumPy's on that machine's CPU" in text
+    assert f"{ratio('lenet', 'gpu_torch')} of PyTorch and {ratio('lenet', 'gpu_jax')} of JAX" in text
+    assert f"20 us for the first step takes **{jobs['mlp100-128']['contenders']['gpu_captured']['median']:.1f}**" in text
+
+
 def test_accuracy_is_that_of_the_committed_run() -> None:
     default = next(case for case in measured("mnist_accuracy.json")["cases"] if not case["arguments"])
     assert f"{100 * default['median']:.1f} % in under half a minute" in README
