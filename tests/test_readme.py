@@ -65,7 +65,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_files_and_pictures_exist() -> None:
-    named = re.findall(r"\]\(([^)]+)\)", README) + re.findall(r"(?:examples|benchmarks)/[\w./]+\w", README)
+    named = re.findall(r"\]\(([^)]+)\)", README) + re.findall(r"(?:examples|benchmarks)/[\w./-]+\w", README)
     assert len(named) > 10
     for name in named:
         assert (ROOT / name).exists(), name
