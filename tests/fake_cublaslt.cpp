@@ -127,15 +127,9 @@ int cublasLtMatmul(
     double kept = twice ? *(const double*)beta : *(const float*)beta;
     if (factor != 1 || kept != 0) return INTERNAL_ERROR;
     memset(workspace, 0xFF, algorithm->workspace);
-    void* vector = p->vector;
     for (int i = 0; i < d->batch; i++) {
         int64_t start_a = i * a->offset, start_b = i * b->offset, start_d = i * d->offset;
         for (uint64_t m = 0; m < shape.M; m++) {
-            double total = 0;
-            for (uint64_t k = 0; k < shape.K; k++) {
-                total += read(A, start_a + (p->transpose_a ? k + m * a->leading : m + k * a->leading), a->type, 0);
-            }
-            if (p->epilogue == BGRADA) write(vector, m, d->type, total);
             for (uint64_t n = 0; n < shape.N; n++) {
                 double sum = 0;
                 for (uint64_t k = 0; k < shape.K; k++) {
@@ -143,8 +137,7 @@ int cublasLtMatmul(
                     int64_t at_b = start_b + (p->transpose_b ? n + k * b->leading : k + n * b->leading);
                     sum += read(A, at_a, a->type, p->compute) * read(B, at_b, b->type, p->compute);
                 }
-                if (p->epilogue == BIAS || p->epilogue == RELU_BIAS) sum += read(vector, m, d->type, 0);
-                if (p->epilogue == RELU_BIAS) sum = sum > 0 ? sum : 0;
+                if (p->epilogue == BIAS) sum += read(p->vector, m, d->type, 0);
                 write(D, start_d + m + n * d->leading, d->type, sum);
             }
         }

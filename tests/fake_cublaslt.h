@@ -11,7 +11,7 @@ namespace {
 enum { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, INTERNAL_ERROR = 14, NOT_SUPPORTED = 15 };
 enum { R_32F = 0, R_64F = 1, R_16BF = 14 };
 enum { COMPUTE_32F = 68, COMPUTE_64F = 70, COMPUTE_32F_FAST_TF32 = 77 };
-enum { DEFAULT = 1, BIAS = 4, RELU_BIAS = 6, BGRADA = 256 };
+enum { DEFAULT = 1, BIAS = 4 };
 enum { PRODUCT = 0x50524F44, LAYOUT = 0x4C41594F, WISHES = 0x57495348, HANDLE = 0x48414E44, ALGORITHM = 0x414C474F };
 
 struct Product {
@@ -100,7 +100,7 @@ int shape_of(const Product* p, const Layout* a, const Layout* b, const Layout* d
     if (p->epilogue != DEFAULT && (!p->vector || d->batch > 1 || (uintptr_t)p->vector % size_of(d->type))) {
         return INVALID_VALUE;
     }
-    if (p->epilogue == BGRADA && (p->transpose_a || shape->K == 1)) return NOT_SUPPORTED;
+    if (p->epilogue != DEFAULT && p->epilogue != BIAS) return NOT_SUPPORTED;
     return SUCCESS;
 }
 

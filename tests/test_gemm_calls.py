@@ -14,7 +14,7 @@ from fake_cublaslt import Device, HostCupy, Stream, fake, gemm, library, on_host
 
 from tinynn.cuda.gemm import Gemm
 from tinynn.cuda.gemm_layout import Matrix, matrix, stacks
-from tinynn.cuda.gemm_plan import BIAS, BIAS_GRADIENT
+from tinynn.cuda.gemm_plan import BIAS
 
 pytestmark = needs_a_compiler
 
@@ -117,19 +117,18 @@ def test_arrays_between_the_addresses_of_their_numbers(precision: str, monkeypat
         assert copies
 
 
-def test_epilogues_that_cannot_be_had_are_not_asked_for(library: ctypes.CDLL) -> None:
-    def asked(door: Gemm, *args: Any) -> int:
+def test_a_bias_that_cannot_be_had_is_not_asked_for(library: ctypes.CDLL) -> None:
+    def asked(K: int, out: Device) -> int:
         before = library.fake_asked()
-        assert not door.weight_gradients(*args)
+        gemm().affine(ones(4, K), ones(K, 2), ones(2), out)
+        np.testing.assert_array_equal(out, K + 1)
         return library.fake_asked() - before
 
-    x, dy, dW, db = ones(4, 3), ones(4, 2), ones(3, 2), ones(2)
-    assert asked(gemm(), x[:1], dy[:1], dW, db) == 1  # sums of one row
-    assert asked(gemm(), x, ones(2, 4).T, dW, db) == 1  # dy by columns
-    assert asked(gemm(), x, dy, ones(2, 3).T, db) == 1  # dW by columns
-    assert asked(gemm("tf32"), x, dy, dW, db) == 1
-    library.fake_refuse(BIAS_GRADIENT)
-    assert asked(gemm(), x, dy, dW, db) == 3  # of one that is refused, whether it may be cut too
+    assert asked(3, ones(4, 2)) == 1
+    assert asked(3, ones(2, 4).T) == 1  # by columns: for the product alone
+    library.fake_refuse(BIAS)
+    assert asked(3, ones(4, 2)) == 2
+    assert asked(100, ones(4, 2)) == 3  # of one that is refused, whether it may be cut too
 
 
 # --- one question for each problem
@@ -156,12 +155,8 @@ def test_the_second_call_of_a_problem_asks_nothing(library: ctypes.CDLL, monkeyp
 
 def test_a_refusal_is_remembered(library: ctypes.CDLL) -> None:
     door = gemm()
-    library.fake_refuse(BIAS_GRADIENT | BIAS)
-    for asked in (3, 0, 0):
-        before = library.fake_asked()
-        assert not door.weight_gradients(ones(4, 3), ones(4, 2), ones(3, 2), ones(2))
-        assert library.fake_asked() == before + asked
-    for asked in (3, 0, 0):
+    library.fake_refuse(BIAS)
+    for asked in (2, 0, 0):
         before = library.fake_asked()
         door.affine(ones(4, 3), ones(3, 2), ones(2), out := ones(4, 2))
         assert library.fake_asked() == before + asked
@@ -189,10 +184,10 @@ def test_what_the_heuristics_are_told(library: ctypes.CDLL) -> None:
     for start, alignment in ((0, 16), (4, 16), (2, 8), (1, 4)):
         door.matmul(memory[start : start + 4].reshape(2, 2), ones(2, 2), ones(2, 2))
         assert library.fake_alignment() == alignment
-        assert library.fake_reductions() == 0
     door.matmul_stack(memory[:8].reshape(2, 2, 2)[:, :1], ones(2, 3), ones(2, 1, 3))
     assert library.fake_alignment() == 4  # the second `out` begins 12 bytes after the first
-    for K, reductions in ((128, 0), (129, 2)):  # no sums in an order of chance, and short ones in one piece
+    # No sums in an order of chance, and those that are worth it in one piece.
+    for K, reductions in ((1, 2), (63, 2), (64, 0), (128, 0), (129, 2)):
         door.matmul(ones(2, K), ones(K, 2), ones(2, 2))
         assert library.fake_reductions() == reductions
 

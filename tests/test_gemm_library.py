@@ -12,10 +12,10 @@ import pytest
 from cuda_emulator import needs_a_compiler
 from fake_cublaslt import HostCupy, fake, gemm, library, ones
 
-from tinynn.cuda import blas_library, gemm_plan
+from tinynn.cuda import blas_library
 from tinynn.cuda.blas_library import Library, Suggestion, find, load
 from tinynn.cuda.gemm import Gemm
-from tinynn.cuda.gemm_plan import BIAS, PLAIN, Descriptor, Plan, Problem
+from tinynn.cuda.gemm_plan import BIAS, CUT, PLAIN, Descriptor, Plan, Problem
 from tinynn.errors import ConfigurationError, MissingExtraError, ShapeError, StateError, TinynnError
 
 __all__ = ["library"]
@@ -161,7 +161,7 @@ class Told(Plan):
     """A plan that has told the library everything, and asks it for nothing."""
 
     def choose(self) -> int:
-        self.wishes()
+        self.wishes(CUT)
         return 0
 
 
@@ -173,7 +173,7 @@ def test_the_real_library_takes_every_attribute() -> None:
         except MissingExtraError:
             continue
         for precision in ("float32", "tf32", "bfloat16", "float64"):
-            for epilogue in gemm_plan.EPILOGUES:
+            for epilogue in (PLAIN, BIAS):
                 problem = Problem(precision, epilogue, 4, 5, 3, True, 3, False, 3, 4, 7, 0, 15, 20, 16)
                 Told(real, 0, problem, 1 << 20, 4096)
         with pytest.raises(ConfigurationError, match="INVALID_VALUE"):
@@ -222,4 +222,5 @@ def test_the_fake_library_notices_what_the_real_one_would_not_do() -> None:
     ):
         with pytest.raises(ConfigurationError, match="INVALID_VALUE"):
             Plan(library, plan.handle, first._replace(**change), 1024, 0)
-    assert Plan(library, plan.handle, first._replace(batch=70000, batch_d=8), 1024, 0).refused == 15
+    for change in ({"batch": 70000, "batch_d": 8}, {"epilogue": 6}):
+        assert Plan(library, plan.handle, first._replace(**change), 1024, room).refused == 15

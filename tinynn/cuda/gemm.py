@@ -10,7 +10,7 @@ from typing import Any
 from tinynn.checks import known_precision
 from tinynn.cuda.blas_library import Library, load
 from tinynn.cuda.gemm_call import WIDEST, Call, check_arrays, sketch
-from tinynn.cuda.gemm_plan import BIAS, BIAS_GRADIENT, PLAIN, RELU_BIAS, Plan, Problem
+from tinynn.cuda.gemm_plan import Plan, Problem
 from tinynn.cuda.gemm_rounding import rounded
 from tinynn.cuda.kernels import Array, Kernels
 
@@ -58,7 +58,7 @@ class Gemm:
 
     def matmul(self, a: Array, b: Array, out: Array) -> Array:
         """out = a b. Shapes: a (N, K), b (K, M), out (N, M)."""
-        self._multiply(PLAIN, *self._rounded(a, b, out), out)
+        self._multiply(*self._rounded(a, b, out), out)
         return out
 
     def matmul_stack(self, a: Array, b: Array, out: Array) -> Array:
@@ -68,30 +68,13 @@ class Gemm:
         """
         return self.matmul(a, b, out)
 
-    def affine(self, x: Array, W: Array, b: Array, out: Array, relu: bool = False) -> Array:
-        """out = x W + b, or max(x W + b, 0). Shapes: x (N, D), W (D, M), b (M,), out (N, M).
-
-        What becomes of a NaN in ReLU is the library's affair where it offers it: NVIDIA does not say.
-        """
+    def affine(self, x: Array, W: Array, b: Array, out: Array) -> Array:
+        """out = x W + b. Shapes: x (N, D), W (D, M), b (M,), out (N, M)."""
         x, W = self._rounded(x, W, out)
-        if not self._multiply(RELU_BIAS if relu else BIAS, x, W, out, b):
-            self._multiply(PLAIN, x, W, out)
+        if not self._multiply(x, W, out, b):
+            self._multiply(x, W, out)
             self.xp.add(out, b, out=out)
-            if relu:
-                self.xp.maximum(out, 0, out=out)
         return out
-
-    def weight_gradients(self, x: Array, dy: Array, dW: Array, db: Array) -> bool:
-        """dW = x^T dy and db = the sums of dy's columns; whether db was written, which not every product offers.
-
-        Shapes: x (N, D), dy (N, M), dW (D, M), db (M,). Where elements are rounded to be multiplied, db is left to the
-        caller: its sums are of dy itself.
-        """
-        exact = self.precision == "float32" or dW.dtype.char == "d"
-        if exact and self._multiply(BIAS_GRADIENT, x.T, dy, dW, db):
-            return True
-        self.matmul(x.T, dy, dW)
-        return False
 
     def _rounded(self, a: Array, b: Array, out: Array) -> tuple[Array, Array]:
         """a and b as they are multiplied."""
@@ -100,8 +83,8 @@ class Gemm:
             return rounded(self.kernels, a), rounded(self.kernels, b)
         return a, b
 
-    def _multiply(self, epilogue: int, a: Array, b: Array, out: Array, vector: Array | None = None) -> bool:
-        """Whether it was done; True always for a product without an epilogue."""
+    def _multiply(self, a: Array, b: Array, out: Array, vector: Array | None = None) -> bool:
+        """Whether it was done; True always for a product without a vector."""
         to = out.data
         device, at_a, at_b, at_out = to.device_id, a.data.ptr, b.data.ptr, to.ptr
         at_vector, last = 0, None
@@ -109,13 +92,13 @@ class Gemm:
             at_vector, last = vector.data.ptr, (vector.shape, vector.strides, vector.dtype.char)
         low = (at_a | at_b | at_out | at_vector) % WIDEST
         dtypes = a.dtype.char, b.dtype.char, out.dtype.char
-        key = (epilogue, device, low, dtypes, a.shape, a.strides, b.shape, b.strides, out.shape, out.strides, last)
+        key = (device, low, dtypes, a.shape, a.strides, b.shape, b.strides, out.shape, out.strides, last)
         call = self._calls.get(key)
         if call is None:
             with self._lock:
                 call = self._arrange(key, a, b, out, vector, at_vector)
         if not call.steps:
-            return self._otherwise(call, epilogue, a, b, out, vector)
+            return self._otherwise(call, a, b, out, vector)
         stream = self.xp.cuda.get_current_stream()
         at_stream = stream.ptr
         room = self._rooms.get((device, at_stream))
@@ -136,11 +119,11 @@ class Gemm:
 
     def _arrange(self, key: Any, a: Array, b: Array, out: Array, vector: Array | None, at_vector: int) -> Call:
         """The product as it is made from now on."""
-        epilogue, device, low, dtypes = key[:4]
+        device, low, dtypes = key[:3]
         halved = self.precision == "bfloat16" and dtypes == ("H", "H", "f")
         check_arrays(a, b, out, vector, "uint16" if halved else str(out.dtype))
         precision = "float64" if dtypes[2] == "d" else self.precision
-        call, problems = sketch(epilogue, precision, a, b, out, vector, low)
+        call, problems = sketch(precision, a, b, out, vector, low)
         steps = []
         for problem, places in problems:
             plan = self._plans.get((device, problem))
@@ -148,7 +131,7 @@ class Gemm:
                 plan = Plan(self.library, self._handle(device), problem, self._room_size(device), at_vector)
                 self._plans[device, problem] = plan
             if plan.refused:
-                if epilogue == PLAIN:
+                if vector is None:
                     self.library.check(plan.refused, str(plan))
                 call, steps = Call(offered=False), []
                 break
@@ -159,21 +142,21 @@ class Gemm:
         self._calls[key] = call = call._replace(steps=tuple(steps))
         return call
 
-    def _otherwise(self, call: Call, epilogue: int, a: Array, b: Array, out: Array, vector: Array | None) -> bool:
-        """What is not one call of the library's, or none with this epilogue."""
+    def _otherwise(self, call: Call, a: Array, b: Array, out: Array, vector: Array | None) -> bool:
+        """What is not one call of the library's, or none with a vector."""
         xp = self.xp
         if call.empty:
             out[...] = 0
-            return epilogue == PLAIN
+            return vector is None
         if call.copied is None:
             return call.offered
         a, b = (xp.array(x, order="C") if odd else x for x, odd in zip((a, b), call.copied, strict=False))
         if call.copied[3]:
             vector = xp.array(vector)
         if not call.copied[2]:
-            return self._multiply(epilogue, a, b, out, vector)
+            return self._multiply(a, b, out, vector)
         whole = xp.empty(out.shape, out.dtype)
-        done = self._multiply(epilogue, a, b, whole, vector)
+        done = self._multiply(a, b, whole, vector)
         if done:
             out[...] = whole
         return done

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynn.cuda.gemm_layout import Matrix, Piece, matrix, stack_strides, stacks
-from tinynn.cuda.gemm_plan import BIAS_GRADIENT, PLAIN, Plan, Problem
+from tinynn.cuda.gemm_plan import BIAS, PLAIN, Plan, Problem
 from tinynn.cuda.kernels import Array
 from tinynn.errors import ConfigurationError, ShapeError
 
@@ -23,7 +23,7 @@ class Call(NamedTuple):
 
     `steps`: plans, and the places they run at, bytes from the beginnings of a, b and out. `crosswise`: the library's A
     is b, see `gemm_plan`. `empty`: there is nothing to multiply. `copied`: which of a, b, out and the vector lie as
-    the library cannot read them. `offered`: whether there is an algorithm with that epilogue.
+    the library cannot read them. `offered`: whether there is an algorithm that adds the vector.
     """
 
     steps: tuple[tuple[Plan, tuple[tuple[int, ...], ...]], ...] = ()
@@ -70,8 +70,8 @@ def check_arrays(a: Array, b: Array, out: Array, vector: Array | None, stored: s
         )
 
 
-def sketch(epilogue: int, precision: str, a: Array, b: Array, out: Array, vector: Array | None, low: int) -> Sketch:
-    """The problems of out = a b. `low`: all addresses put together by `or`, for their common alignment."""
+def sketch(precision: str, a: Array, b: Array, out: Array, vector: Array | None, low: int) -> Sketch:
+    """The problems of out = a b, or a b + vector. `low`: all addresses put together by `or`, for their alignment."""
     if not (a.size and b.size and out.size):
         return Sketch(Call(empty=True))
     arrays = a, b, out
@@ -79,13 +79,13 @@ def sketch(epilogue: int, precision: str, a: Array, b: Array, out: Array, vector
     whole = all(s % x.itemsize == 0 for x in arrays for s in x.strides) and not any(low % x.itemsize for x in arrays)
     scattered = vector is not None and vector.size > 1 and vector.strides[0] != vector.itemsize
     copied = (*(m is None or not whole for m in seen), scattered or (vector is not None and not whole))
-    if epilogue == BIAS_GRADIENT and copied[3]:
-        return Sketch(Call(offered=False))
     if any(copied):
         return Sketch(Call(copied=copied))
     matrices = [m for m in seen if m is not None]
-    if epilogue != PLAIN and refused(epilogue, a.shape[-1], *matrices):
+    if vector is not None and not matrices[2].by_rows:
+        # The library adds it to columns of its D, which are rows of `out` only where that lies by rows.
         return Sketch(Call(offered=False))
+    epilogue = PLAIN if vector is None else BIAS
     lead = out.shape[:-2]
     pieces = stacks(lead, tuple(stack_strides(x.shape, x.strides, lead) for x in arrays))
     sizes = tuple(x.itemsize for x in arrays)
@@ -94,14 +94,6 @@ def sketch(epilogue: int, precision: str, a: Array, b: Array, out: Array, vector
         for piece in pieces
     )
     return Sketch(Call(crosswise=matrices[2].by_rows), problems)
-
-
-def refused(epilogue: int, K: int, a: Matrix, b: Matrix, out: Matrix) -> bool:
-    """Whether the epilogue cannot be had, without asking: a vector goes along the rows of `out`, which lie by rows.
-
-    Sums of columns are those of a matrix that is not transposed; over K = 1 there are none before cuBLASLt 12.3.4.
-    """
-    return not out.by_rows or (epilogue == BIAS_GRADIENT and (not b.by_rows or K == 1))
 
 
 def problem(
