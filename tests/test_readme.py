@@ -118,7 +118,8 @@ def test_speed_on_a_gpu_is_that_of_the_committed_run() -> None:
     assert f"{ratio('mlp100-128', 'gpu_jax')} of JAX's jitted step" in text
     assert f"{ratio('mlp100-128', 'cpu_numpy')} of NumPy's on that machine's CPU" in text
     assert f"{ratio('lenet', 'gpu_torch')} of PyTorch and {ratio('lenet', 'gpu_jax')} of JAX" in text
-    assert f"20 us for the first step takes **{jobs['mlp100-128']['contenders']['gpu_captured']['median']:.1f}**" in text
+    step = jobs["mlp100-128"]["contenders"]["gpu_captured"]["median"]
+    assert f"20 us for the first step takes **{step:.1f}**" in text
 
 
 def test_accuracy_is_that_of_the_committed_run() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -17,7 +18,18 @@ from typing import IO
 
 from tinynn.errors import DataError
 
-__all__ = ["list_folder", "make_folder", "open_regular", "plural", "written_atomically"]
+__all__ = ["list_folder", "make_folder", "open_regular", "plural", "remove_litter", "written_atomically"]
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+
+# What the system's number says, and the fix.
+_NUMBERS = {
+    errno.ENOSPC: ("the disk is full", "make room, or write to another disk"),
+    errno.EDQUOT: ("your quota is used up", "make room, or write to another disk"),
+    errno.EFBIG: ("it would be larger than files may be", "raise the limit (ulimit -f), or write to another disk"),
+    errno.EROFS: ("the disk is read-only", "write to another place"),
+    errno.EIO: ("the disk fails to read or write", "try again; if it lasts, copy what is there to another disk"),
+}
 
 # The reason, what was expected, and the fix; the first that fits is told.
 _REASONS: tuple[tuple[type[Exception], str, str, str], ...] = (
@@ -68,6 +80,8 @@ def _told(path: Path, action: str, kinds: tuple[type[Exception], ...] = (OSError
         yield
     except kinds as error:
         reason, expected, fix = next(row for kind, *row in _REASONS if isinstance(error, kind))
+        if isinstance(error, OSError) and error.errno in _NUMBERS:
+            reason, fix = _NUMBERS[error.errno]
         raise DataError(
             f"cannot {action}: {reason}",
             path=path,
@@ -105,7 +119,8 @@ def open_regular(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def written_atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Yield a new file, open for writing and reading back, that gets the name `path` when the block ends well.
 
-    After any failure the old file, or none, is there, and nothing half-written.
+    After any failure the old file, or none, is there, and nothing half-written; and so it is after a crash of the
+    machine, since the file is on the disk before it gets the name, and the name before this returns.
 
     Errors: DataError when the file cannot be made, written or renamed. Other errors of the block pass through.
     """
@@ -118,11 +133,42 @@ def written_atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             file = temporary.open("x+b")
         with _told(path, "write the file", (OSError,)), file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         with _told(path, "write the file"):
             temporary.replace(path)
+            _sync_folder(path.parent)
     finally:
         with suppress(OSError, ValueError):
             temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Has the names in a folder written to the disk, where the system does that for folders."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows; or a folder that may be written and not read
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise
+    finally:
+        os.close(number)
+
+
+def remove_litter(folder: str | os.PathLike[str]) -> None:
+    """Removes what `written_atomically` leaves in a folder when its process is killed.
+
+    Only where no other process writes into the folder at that time.
+    Errors: DataError.
+    """
+    folder = Path(folder)
+    for name in list_folder(folder)[0]:
+        if _TEMPORARY.fullmatch(name):
+            with _told(folder / name, "remove the file"):
+                (folder / name).unlink(missing_ok=True)
 
 
 def list_folder(folder: str | os.PathLike[str]) -> tuple[set[str], set[str]]:
