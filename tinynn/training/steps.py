@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,10 @@ __all__ = ["Steps", "steps_of"]
 
 
 class Steps:
-    """`steps(order, tally)` makes an epoch's steps, and says after each call how many it has made."""
+    """`steps(order, tally)` makes an epoch's steps, and says after each call how many it has made.
+
+    `done`: how many were made before. `pause(done)`: at which number of them the caller wants to be told at the latest.
+    """
 
     def __init__(self, net: Network, optimizer: Any, batches: Batches, capture: bool) -> None:
         self.net, self.optimizer, self.batches = net, optimizer, batches
@@ -28,14 +31,17 @@ class Steps:
         self.asked = not capture  # whether there can be a run was found out
         self.settings: list[dict[str, Any]] = []
 
-    def __call__(self, order: np.ndarray, tally: Tally) -> Iterator[int]:
-        size, done = self.batches.batch_size, 0
+    def __call__(
+        self, order: np.ndarray, tally: Tally, done: int = 0, pause: Callable[[int], int] | None = None
+    ) -> Iterator[int]:
+        size = self.batches.batch_size
         full = len(order) // size
         while done * size < len(order):
             if not self.asked and done < full:
                 self.ask(size)
             if self.run is not None and done < full:
-                count = self.run(order[done * size : full * size], tally)
+                until = full if pause is None else min(full, pause(done))
+                count = self.run(order[done * size : until * size], tally)
                 if count:
                     done += count
                     yield done
