@@ -22,7 +22,7 @@ FILES = {
 }
 # From the ground up: a file imports from lines above its own, or from its own folder.
 RANKS = (
-    "errors",
+    "errors version",
     "checks init random targets",
     "compiler cuda",
     "backend",

@@ -22,11 +22,10 @@ from tinynn.losses import *
 from tinynn.network import Graph, Sequential
 from tinynn.optim import *
 from tinynn.training import History, fit
+from tinynn.version import __version__
 
 if typing.TYPE_CHECKING:
     from tinynn import datasets
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ConfigurationError",

@@ -193,7 +193,10 @@ class Optimizer:
             if name.partition(".")[0] not in self.vectors:
                 self._misfit(name, " or ".join(f"{v}.<parameter>" for v in self.vectors) or "no arrays", "this name")
         if self._storage is not None:
-            self._vectors = self._placed(arrays, self._storage)
+            placed = self._placed(arrays, self._storage)
+            for name, vector in self._vectors.items():  # in place: recorded steps know them by their memory
+                vector[...] = placed.pop(name, 0)
+            self._vectors.update(placed)
         else:
             self._loaded = arrays
         self.steps_taken = steps
