@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from tinynn.backend import Array
 from tinynn.checks import positive_integer
 from tinynn.errors import StateError
-from tinynn.network.inputs import find_nan, receive
+from tinynn.network.inputs import as_array, find_nan, receive, refuse_not_finite, refuse_rows
+from tinynn.network.sources import Mapped, Source, check_targets, is_mapped, is_source
 
-__all__ = ["Evaluation", "check_targets", "evaluate"]
+__all__ = ["Evaluation", "evaluate"]
 
 
 class Evaluation(NamedTuple):
@@ -39,34 +40,65 @@ def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
             got=repr(net),
             fix="add the loss; predict(x) is the same without one, but for the probabilities",
         )
-    xs = receive(net, data, targets=True)
     to_host = net.ops.to_host
-    check_targets(net, [to_host(t) for t in xs[len(net.input_names) :]])
     net._scratch.token = None
     total = weight = 0.0
     right = counted = 0
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(xs[0]), batch_size):
-            scores, *targets = net.run_scores(tuple(x[start : start + batch_size] for x in xs))
+        for start, xs in blocks(net, data, batch_size):
+            scores, *targets = net.run_scores(xs)
             share = float(to_host(loss.total_weight(*targets)))
-            total += float(to_host(loss.forward(scores, *targets)[0])) * share
+            part = float(to_host(loss.forward(scores, *targets)[0])) * share
+            if math.isnan(part):
+                explain_nan(net, xs, start)
+            total += part
             weight += share
             if (verdict := loss.verdict(scores, targets[0])) is not None:
                 right += int(to_host((verdict == 1).sum()))
                 counted += int(to_host((verdict >= 0).sum()))
-    if math.isnan(total):
-        find_nan(net, xs[: len(net.input_names)])
     return Evaluation(total / (weight or 1.0), right / counted if counted else float("nan"))
 
 
-def check_targets(net: Any, targets: Sequence[np.ndarray]) -> None:
-    """Looks at every target and weight, on the host.
+def blocks(net: Any, data: tuple[Any, ...], batch_size: int) -> Iterator[tuple[int, tuple[Array, ...]]]:
+    """The data by `batch_size` rows, and the number of the first of them; targets are looked at before they are met.
 
-    Errors: LabelError with the row and its value.
+    `data`: arrays, or one source; that, and what lies in files, is read block by block.
     """
-    loss = net.final_loss
-    for slot, values in zip(net.target_slots, targets, strict=False):
-        if slot == 1:
-            loss.check_targets(values, loss._built().shapes[0])
-        else:
-            loss.check_weights(values)
+    source: Any = None
+    if len(data) == 1 and is_source(data[0]):
+        source = data[0]
+    elif any(map(is_mapped, data)):
+        source = mapped(net, data)
+    if source is None:
+        xs = receive(net, data, targets=True)
+        check_targets(net, [net.ops.to_host(t) for t in xs[len(net.input_names) :]])
+        for start in range(0, len(xs[0]), batch_size):
+            yield start, tuple([x[start : start + batch_size] for x in xs])
+    else:
+        checked = source if isinstance(source, Source) else Source(net, source, "evaluate", finite=False)
+        for start in range(0, len(checked), batch_size):
+            rows = np.arange(start, min(start + batch_size, len(checked)))
+            yield start, receive(net, checked.take(rows), targets=True)
+
+
+def mapped(net: Any, data: tuple[Any, ...]) -> Mapped:
+    """Arrays some of which lie in files, of one length, as a source.
+
+    Errors: ShapeError, DataError for what no rows can be taken from.
+    """
+    arrays = [x if is_mapped(x) else as_array(net, x, "the data are", "rows of one length") for x in data]
+    if any(x.ndim == 0 or len(x) != len(arrays[0]) for x in arrays):
+        refuse_rows(net, arrays)
+    receive(net, tuple([x[:1] for x in arrays]), targets=True)
+    return Mapped([net.ops.to_host(x) for x in arrays])
+
+
+def explain_nan(net: Any, xs: tuple[Array, ...], start: int) -> None:
+    """Says where the NaN came from, if it came from an input or a parameter; rows count from `start`.
+
+    Errors: DataError, StateError.
+    """
+    for x in xs[: len(net.input_names)]:
+        host = net.ops.to_host(x)
+        refuse_not_finite(host, host, "the input", f"input of {net.where}", net.dtype, start)
+    find_nan(net, ())

@@ -14,22 +14,29 @@ class Batches:
     """`batches(order)`: the rows of all arrays in that order, `batch_size` at a time; the last batch may be smaller.
 
     `ops`: the backend. `arrays`: (N, ...) each, inputs and targets; they keep their dtypes. `order`: indices of rows,
-    all in 0..N-1. The arrays that come out are borrowed until the next ones are asked for: batches of one length are
-    always the same tuple of the same arrays.
+    all in 0..N-1, sliced as it is needed. The arrays that come out are borrowed until the next ones are asked for:
+    batches of one length are always the same tuple of the same arrays.
     """
+
+    whole = True
+    """Whether `arrays` holds all the rows, so that a backend may gather many batches in one call."""
 
     def __init__(self, ops: Any, arrays: Sequence[Any], batch_size: int) -> None:
         self.ops, self.arrays, self.batch_size = ops, arrays, batch_size
-        size = min(batch_size, len(arrays[0]))
-        self.rooms = [ops.xp.empty((size, *array.shape[1:]), array.dtype) for array in arrays]
+        self.make_rooms(len(arrays[0]), [(array.dtype, array.shape[1:]) for array in arrays])
+
+    def make_rooms(self, n: int, kinds: Sequence[tuple[Any, tuple[int, ...]]]) -> None:
+        """Memory for one batch of n rows at most, of these dtypes and shapes of rows."""
+        size = min(self.batch_size, n)
+        self.rooms = [self.ops.xp.empty((size, *shape), dtype) for dtype, shape in kinds]
         self.by_length: dict[int, tuple[Any, ...]] = {}
 
     @property
     def kind(self) -> tuple[Any, ...]:
         """The same for batches that can take the place of these."""
-        return self.batch_size, *((room.dtype, room.shape) for room in self.rooms)
+        return type(self), self.batch_size, *((room.dtype, room.shape) for room in self.rooms)
 
-    def __call__(self, order: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    def __call__(self, order: Any) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(order), self.batch_size):
             yield self.gather(order[start : start + self.batch_size])
 
@@ -38,6 +45,14 @@ class Batches:
         batch = self.by_length.get(len(rows))
         if batch is None:
             batch = self.by_length[len(rows)] = tuple(room[: len(rows)] for room in self.rooms)
+        self.fill(batch, rows)
+        return batch
+
+    def fill(self, batch: tuple[Any, ...], rows: np.ndarray) -> None:
+        """Writes the rows into the arrays of the batch."""
         for array, part in zip(self.arrays, batch, strict=True):
             self.ops.take(array, rows, out=part)
-        return batch
+
+    def read_from(self, other: Batches | None) -> None:
+        """From now on the rows are those of `other`, which is of the same kind; None: of nobody, no data are kept."""
+        self.arrays = other.arrays if other is not None else ()

@@ -1,4 +1,4 @@
-"""The data that `fit` is given, looked through once before anything is learned from it."""
+"""The data that `fit` is given: looked through before anything is learned from it, as far as they lie in memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from tinynn.errors import ConfigurationError, DataError, LabelError, ShapeError, StateError
 from tinynn.layer import Shape
 from tinynn.network import Network
-from tinynn.network.evaluation import check_targets
 from tinynn.network.explain import batch_shape
 from tinynn.network.inputs import refuse_not_finite
+from tinynn.network.sources import Mapped, Source, check_targets, is_mapped, is_source
 
 __all__ = ["checked"]
 
@@ -22,6 +22,8 @@ LARGE = 32_000_000  # bytes from which on two threads read memory faster than on
 def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
     """`data`, inputs and targets, as arrays on the network's device, every value of which can be learned from.
 
+    Of a source, and of arrays some of which lie in files, only the first row is looked at: all that comes back is one
+    `Source`, which looks at every row when it is asked for it.
     Errors: ConfigurationError, ShapeError, DataError, LabelError; `name` ("train", "validation") and the row are in
     them.
     """
@@ -43,6 +45,10 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
             fix="add SoftmaxCrossEntropy() or QuadraticCost() at the end; the calls that fit makes, forward, backward "
             "and step, you can make yourself",
         )
+    if is_source(data):
+        source = Source(net, data, f"fit, {name}")
+        source.take(np.zeros(1, np.int64))
+        return (source,)
     try:
         given = list(data)
     except TypeError:
@@ -51,7 +57,7 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
     n = len(arrays[0])
     for which, x, shape in zip(net.input_names, arrays, net.input_shapes, strict=False):
         which = "inputs" if len(net.input_names) == 1 else f"inputs {which!r}"
-        check_input(x, shape, net.dtype, name, which)
+        check_input(in_memory(x), shape, net.dtype, name, which)
     for x in arrays[1:]:
         if x.ndim == 0 or len(x) != n:
             raise ShapeError(
@@ -62,11 +68,13 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
                 fix="give each row its target",
             )
     try:
-        check_targets(net, arrays[len(net.input_names) :])
+        check_targets(net, [in_memory(x) for x in arrays[len(net.input_names) :]])
     except LabelError as error:
         raise LabelError(
             error.what, where=f"fit, {name}: {error.where}", expected=error.expected, got=error.got, fix=error.fix
         ) from None
+    if any(map(is_mapped, arrays)):
+        return (Source(net, Mapped(arrays), f"fit, {name}"),)
     there = (x if isinstance(x, net.xp.ndarray) else host for x, host in zip(given, arrays, strict=True))
     return tuple(net.ops.asarray(x) for x in there)
 
@@ -83,12 +91,17 @@ def named(net: Network, data: Any, given: list[Any], name: str) -> list[np.ndarr
         raise ConfigurationError(
             f"{name} must be {'a pair' if least == 2 else f'a tuple of {least}'}",
             where=f"fit, {name}",
-            expected=f"{wanted}, arrays of one length",
+            expected=f"{wanted}, arrays of one length, or an object with len() and take(rows) -> {wanted}",
             got=f"a {type(data).__name__}" + (f" of {len(given)}" if isinstance(data, tuple | list) else ""),
             fix=f"{name}={wanted}",
         )
     kinds = ["inputs"] * len(net.input_names) + ["targets"] * len(net.target_names)
     return [as_array(net, x, f"fit, {name}, {kind}") for kind, x in zip(kinds, given, strict=False)]
+
+
+def in_memory(x: np.ndarray) -> np.ndarray:
+    """x, or of what lies in a file its first row."""
+    return x[:1] if is_mapped(x) and x.ndim else x
 
 
 def check_input(x: np.ndarray, shape: Shape, dtype: np.dtype, name: str, which: str) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from tinynn.network import Network
+from tinynn.network.sources import Source
 from tinynn.training.batches import Batches
+from tinynn.training.order import Order
 from tinynn.training.run import Run
 from tinynn.training.step import Step
+from tinynn.training.streams import Streamed
 from tinynn.training.tally import Tally
 
 __all__ = ["Steps", "steps_of"]
@@ -28,11 +31,11 @@ class Steps:
         self.step = Step(net, capture)
         self.begun = False
         self.run: Any = None
-        self.asked = not capture  # whether there can be a run was found out
+        self.asked = not (capture and batches.whole)  # whether there can be a run was found out
         self.settings: list[dict[str, Any]] = []
 
     def __call__(
-        self, order: np.ndarray, tally: Tally, done: int = 0, pause: Callable[[int], int] | None = None
+        self, order: np.ndarray | Order, tally: Tally, done: int = 0, pause: Callable[[int], int] | None = None
     ) -> Iterator[int]:
         size = self.batches.batch_size
         full = len(order) // size
@@ -40,7 +43,8 @@ class Steps:
             if not self.asked and done < full:
                 self.ask(size)
             if self.run is not None and done < full:
-                until = full if pause is None else min(full, pause(done))
+                until = min(full, done + self.run.count)  # an order may be computed: no more is asked of it
+                until = until if pause is None else min(until, pause(done))
                 count = self.run(order[done * size : until * size], tally)
                 if count:
                     done += count
@@ -70,18 +74,19 @@ class Steps:
 
 @contextlib.contextmanager
 def steps_of(net: Network, optimizer: Any, data: Sequence[Any], batch_size: int, capture: bool) -> Iterator[Steps]:
-    """The steps of a training run.
+    """The steps of a training run; `data`: what `checked` gives, arrays or one source.
 
     What was recorded is kept with the network, and serves the next run too if its batches are of the same kind and no
     layer was changed in between. The data are not kept.
     """
     held = net._scratch.__dict__
-    batches = Batches(net.ops, data, batch_size)
+    make: Any = Streamed if isinstance(data[0], Source) else Batches
+    batches: Batches = make(net.ops, data[0] if make is Streamed else data, batch_size)
     steps: Steps | None = held.pop(Steps, None)
     if capture and steps is not None and steps.batches.kind == batches.kind and unchanged(steps.settings, net):
         net._scratch.token = None  # caches from before this run are stale from now on
-        steps.batches.arrays = batches.arrays
-        steps.asked = steps.run is not None and steps.optimizer is optimizer
+        steps.batches.read_from(batches)
+        steps.asked = not batches.whole or (steps.run is not None and steps.optimizer is optimizer)
         steps.optimizer = optimizer
         if steps.run is not None:
             steps.run.optimizer = optimizer
@@ -90,7 +95,7 @@ def steps_of(net: Network, optimizer: Any, data: Sequence[Any], batch_size: int,
     try:
         yield steps
     finally:
-        steps.batches.arrays = ()
+        steps.batches.read_from(None)
         if capture and steps.step.capture:
             steps.settings = settings(net)
             held[Steps] = steps

@@ -1,0 +1,37 @@
+"""Batches of data that need not lie in memory: asked for when their step comes, looked at, copied into one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynn.network.sources import Source
+from tinynn.training.batches import Batches
+
+__all__ = ["Streamed"]
+
+
+class Streamed(Batches):
+    """The batches of a source: as `Batches`, but for `arrays`, which is empty: nobody holds all the rows.
+
+    `gather(rows)` has the errors of `Source.take`.
+    """
+
+    whole = False
+
+    def __init__(self, ops: Any, source: Source, batch_size: int) -> None:
+        self.ops, self.arrays, self.batch_size = ops, (), batch_size
+        self.source: Source | None = source
+        if not source.kinds:
+            source.take(np.zeros(1, np.int64))
+        # A device knows no other order of bytes than its own, and NumPy is faster in that.
+        self.make_rooms(len(source), [(dtype.newbyteorder("="), shape) for dtype, shape in source.kinds])
+
+    def fill(self, batch: tuple[Any, ...], rows: np.ndarray) -> None:
+        assert self.source is not None
+        for x, part in zip(self.source.take(rows), batch, strict=True):
+            part[...] = self.ops.asarray(x, part.dtype)
+
+    def read_from(self, other: Batches | None) -> None:
+        self.source = other.source if isinstance(other, Streamed) else None
