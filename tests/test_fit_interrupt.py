@@ -171,7 +171,8 @@ class Bar:
 
     made: ClassVar[list[Bar]] = []
 
-    def __init__(self, total: int, desc: str, unit: str, leave: bool) -> None:
+    def __init__(self, total: int, initial: int, desc: str, unit: str, leave: bool) -> None:
+        assert initial == 0
         self.total, self.desc, self.updates, self.closed = total, desc, [], False
         self.made.append(self)
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from typing import Any, Protocol
 
 import numpy as np
 
-from tinynn.checks import positive_integer
-from tinynn.errors import ConfigurationError, StateError
+from tinynn.errors import StateError
 from tinynn.network import Network
-from tinynn.random import generator
+from tinynn.training.arguments import check_arguments
+from tinynn.training.course import Course
 from tinynn.training.examples import checked
 from tinynn.training.history import History
 from tinynn.training.interrupt import Interruptible
+from tinynn.training.keeper import Keeper
+from tinynn.training.order import Order, order_of
 from tinynn.training.progress import Progress
-from tinynn.training.steps import steps_of
-from tinynn.training.tally import Tally
+from tinynn.training.steps import Steps, steps_of
 
 __all__ = ["Optimizer", "fit"]
 
@@ -40,6 +42,10 @@ def fit(
     seed: int = 0,
     progress: bool | None = None,
     capture: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int | None = None,
+    keep: int = 3,
+    resume: bool = False,
 ) -> History:
     """For every batch of every epoch: forward, backward, step.
 
@@ -53,81 +59,97 @@ def fit(
     is compiled, and many steps are one call of about 20 ms. On a GPU a step is one CUDA graph from its second full
     batch on, or one RuntimeWarning says why not.
 
+    `checkpoint`: a folder for checkpoints, of which the last `keep` stay: one at the end of each epoch, after `every`
+    so many steps, and where the run is interrupted. `resume`: go on from the newest one that is whole, in mid-epoch
+    too, to the bit as the run would have gone; a RuntimeWarning says what is not as it was (another BLAS, other
+    threads, versions, settings) where that cannot be had. Without a checkpoint yet the run begins. `tinynn.load` reads
+    the network of a checkpoint.
+
     Ctrl-C ends the run after the step or the call that it meets: the epochs so far are returned, the network keeps what
-    it has learned.
-    Errors: TinynnError of the kind that fits; StateError when the loss or a parameter is no longer finite, and the
-    parameters are then those from before that epoch.
+    it has learned. With `checkpoint` so does SIGTERM, which then takes its course.
+    Errors: TinynnError of the kind that fits; StateError when the loss or a parameter is no longer finite, and network
+    and optimizer are then as they were before that epoch. DataError for a checkpoint that cannot be written or read.
     """
-    epochs = positive_integer(epochs, "epochs", where="fit", fix="fit(..., epochs=10)")
-    batch_size = positive_integer(batch_size, "batch_size", where="fit", fix="fit(..., batch_size=32)")
-    if patience is not None:
-        patience = positive_integer(patience, "patience", where="fit", fix="fit(..., patience=3)")
-        if validation is None:
-            raise ConfigurationError(
-                "patience needs data to watch",
-                where="fit",
-                expected="validation=(x, targets)",
-                got="validation=None",
-                fix="fit(..., validation=(x, targets), patience=3)",
-            )
-    if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
-        raise ConfigurationError(
-            "fit needs an optimizer",
-            where="fit",
-            expected="an object with step(net), such as SGD(0.1)",
-            got=repr(optimizer),
-            fix="fit(net, SGD(0.1), train, ...)",
-        )
+    counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "every": every, "keep": keep}
+    check_arguments(optimizer, validation, checkpoint, resume, **counts)
     data = checked(net, train, "train")
     if validation is not None:
         validation = checked(net, validation, "validation")
-
-    history, storage = History(), net.storage
-    shown = Progress(progress, epochs, steps=-(-len(data[0]) // batch_size))
-    lowest, best = math.inf, None
-    # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
+    rows, course = len(data[0]), Course(net, optimizer)
+    shown = Progress(progress, epochs, steps=-(-rows // batch_size))
     recorded = steps_of(net, optimizer, data, batch_size, capture)
-    with np.errstate(over="ignore", invalid="ignore"), Interruptible() as run, recorded as steps:
-        for epoch in range(epochs):
-            before = storage.params.copy(), storage.state.copy()
-            order = generator(seed, "shuffle", epoch).permutation(len(data[0]))
-            tally = Tally(net)
-            shown.start(epoch)
-            started = time.perf_counter()
-            for number in steps(order, tally):
-                shown.step(number)
-                if run.asked:
-                    break
-            net.ops.wait()
-            seconds = time.perf_counter() - started
+    # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        Interruptible(terminable=checkpoint is not None) as run,
+        recorded as steps,
+    ):
+        keeper = None
+        if checkpoint is not None:
+            keeper = Keeper(checkpoint, course, steps, rows, seed=seed, every=every, keep=keep, resume=resume)
+        while course.epoch < epochs and course.history.stopped == "finished":
+            one_epoch(course, steps, order_of(seed, course.epoch, rows), shown, run, keeper)
             if run.asked:
-                history.stopped = "interrupted"
-                shown.end(None)
-                break
-            largest = float(net.ops.to_host(abs(storage.params).max())) if storage.params.size else 0.0
-            if not (math.isfinite(tally.loss()) and math.isfinite(largest)):
-                storage.params[...], storage.state[...] = before
-                shown.end(None)
-                raise StateError(
-                    f"the run diverged in epoch {epoch + 1}",
-                    where=f"fit, epoch {epoch + 1}; the parameters are those from before it",
-                    expected="a finite loss and finite parameters",
-                    got=f"a loss of {tally.loss()}, a largest parameter of {largest}",
-                    fix="a smaller learning rate, or inputs of smaller size (Rescale)",
-                )
-            history.loss.append(tally.loss())
-            history.accuracy.append(tally.accuracy())
-            history.seconds.append(seconds)
-            if validation is not None:
-                result = net.evaluate(*validation)
-                history.validation_loss.append(result.loss)
-                history.validation_accuracy.append(result.accuracy)
-                if patience is not None and result.loss < lowest:
-                    lowest, best = result.loss, (epoch, storage.params.copy(), storage.state.copy())
-            shown.end(history)
-            if patience is not None and best is not None and epoch - best[0] >= patience:
-                history.stopped = "early"
-                break
-    if best is not None:
-        storage.params[...], storage.state[...] = best[1:]
-    return history
+                course.history.stopped = "interrupted"
+            else:
+                if validation is not None:
+                    result = net.evaluate(*validation)
+                    course.judge(result.loss, result.accuracy, patience)
+                shown.end(course.history)
+                course.begin()
+            if keeper is not None:
+                keeper.write()
+    if course.best is not None:
+        course.best.restore()
+    return course.history
+
+
+def one_epoch(
+    course: Course, steps: Steps, order: np.ndarray | Order, shown: Progress, run: Interruptible, keeper: Keeper | None
+) -> None:
+    """The steps of an epoch that are still to be made, up to Ctrl-C.
+
+    Errors: StateError when loss or parameters are no longer finite; DataError for a checkpoint that cannot be written.
+    """
+    shown.start(course.epoch, course.done)
+    started = time.perf_counter()
+    for done in steps(order, course.tally, course.done, keeper.pause if keeper is not None else None):
+        course.steps += done - course.done
+        course.done = done
+        shown.step(done)
+        if run.asked:
+            break
+        if keeper is not None and keeper.due:
+            course.net.ops.wait()
+            course.seconds += time.perf_counter() - started
+            refuse_divergence(course, shown)
+            keeper.write()
+            started = time.perf_counter()
+    course.net.ops.wait()
+    course.seconds += time.perf_counter() - started
+    if run.asked and keeper is None:
+        shown.end(None)
+        return
+    refuse_divergence(course, shown)  # no checkpoint is made of what cannot be gone on with
+    if run.asked:
+        shown.end(None)
+    else:
+        course.end()
+
+
+def refuse_divergence(course: Course, shown: Progress) -> None:
+    """Errors: StateError, and all is then as it was before the epoch."""
+    storage = course.net.storage
+    largest = float(course.net.ops.to_host(abs(storage.params).max())) if storage.params.size else 0.0
+    loss = course.tally.loss()
+    if math.isfinite(loss) and math.isfinite(largest):
+        return
+    course.before.restore()
+    shown.end(None)
+    raise StateError(
+        f"the run diverged in epoch {course.epoch + 1}",
+        where=f"fit, epoch {course.epoch + 1}; the parameters are those from before it",
+        expected="a finite loss and finite parameters",
+        got=f"a loss of {loss}, a largest parameter of {largest}",
+        fix="a smaller learning rate, or inputs of smaller size (Rescale)",
+    )

@@ -67,7 +67,7 @@ class GraphRun:
         except Exception as error:
             what = error.what if isinstance(error, TinynnError) else f"{type(error).__name__}: {error}"
             message = f"fit goes on without a CUDA graph, step by step: {what}; capture=False leaves this warning out"
-            warnings.warn(message, RuntimeWarning, stacklevel=5)
+            warnings.warn(message, RuntimeWarning, stacklevel=6)
             return None
 
     def empty(self, room: Any, name: str | None) -> Any:

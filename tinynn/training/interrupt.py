@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a step."""
+"""Ctrl-C and SIGTERM that wait for the end of a step."""
 
 from __future__ import annotations
 
@@ -12,29 +12,45 @@ __all__ = ["Interruptible"]
 class Interruptible:
     """Within `with Interruptible() as run:` the first Ctrl-C only sets `run.asked`, so that no update is torn in two.
 
-    A second Ctrl-C raises KeyboardInterrupt as usual. Outside the main thread, where Python allows no signal handlers,
-    nothing is changed.
+    A second Ctrl-C raises KeyboardInterrupt as usual. `terminable`: so does SIGTERM, which schedulers of clusters send
+    some time before they kill; after the block it takes the course that it would have taken. Outside the main thread,
+    where Python allows no signal handlers, nothing is changed.
     """
 
     asked = False
 
+    def __init__(self, terminable: bool = False) -> None:
+        self.terminable = terminable
+        self.ended_by: int | None = None
+        self.before: dict[int, Any] = {}
+
     def __enter__(self) -> Self:
-        self._before: Any = None
         if threading.current_thread() is threading.main_thread():
             import signal  # not at the top: it adds half a millisecond to the import of tinynn
 
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            for number in (signal.SIGINT, signal.SIGTERM) if self.terminable else (signal.SIGINT,):
+                before = signal.getsignal(number)
+                if before is not None:  # a handler that is not Python's cannot be put back
+                    self.before[number] = before
+                    signal.signal(number, self._ask)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before is not None:
+        if self.before:
             import signal
 
-            signal.signal(signal.SIGINT, self._before)
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+            if self.ended_by is not None:
+                signal.raise_signal(self.ended_by)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        import signal
+
+        if number == signal.SIGTERM:
+            self.ended_by = number
+        elif self.asked:
             raise KeyboardInterrupt
         self.asked = True

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinynn.random import generator
 
-__all__ = ["Feistel", "Order"]
+__all__ = ["Feistel", "Order", "order_of"]
 
 LISTED = 1 << 24  # rows up to which the order is a list: 128 MiB, made in half a second
 BLOCK = 1 << 16  # places beyond that are computed together: a NumPy call takes a microsecond however few they are
@@ -52,6 +52,12 @@ class Order:
             self.rows = self.cipher(np.arange(start, min(start + BLOCK, self.n)))
             self.rows.flags.writeable = False  # the next block is a new array: slices of this one stay what they are
         return self.rows[start - self.first : stop - self.first]
+
+
+def order_of(seed: int, epoch: int, n: int) -> np.ndarray | Order:
+    """The order of an epoch: as an array where it is one, which is sliced without a call of Python's."""
+    order = Order(seed, epoch, n)
+    return order if order.cipher else order.rows
 
 
 class Feistel:

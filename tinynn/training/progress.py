@@ -26,9 +26,10 @@ class Progress:
             except ImportError:  # a bar is a comfort: without it the lines say the same
                 pass
 
-    def start(self, epoch: int) -> None:
+    def start(self, epoch: int, done: int = 0) -> None:
         if self.tqdm is not None:
-            self.bar = self.tqdm(total=self.steps, desc=f"epoch {epoch + 1}/{self.epochs}", unit="step", leave=False)
+            desc = f"epoch {epoch + 1}/{self.epochs}"
+            self.bar = self.tqdm(total=self.steps, initial=done, desc=desc, unit="step", leave=False)
 
     def step(self, number: int) -> None:
         """Called after every step; touches the bar a hundred times an epoch."""

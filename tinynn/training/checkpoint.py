@@ -1,0 +1,158 @@
+"""Checkpoints of a run: a folder of files, of which the last few are kept, and the way back from the newest whole one.
+
+A file is there whole or not at all, also when the process is killed or the machine stops while it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynn.data import archive
+from tinynn.data.files import list_folder, make_folder, remove_litter
+from tinynn.errors import ConfigurationError, DataError, TinynnError
+from tinynn.network import Network
+from tinynn.training.course import Course
+from tinynn.training.packing import pack, unpack
+
+__all__ = ["Checkpoints"]
+
+NAME = re.compile(r"step-(\d{9,18})\.npz")
+
+
+class Checkpoints:
+    """`folder`: made if it is not there. `keep`: how many files stay. `about`: what the run is, for whoever goes on.
+
+    Errors: DataError where the folder cannot be used.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], keep: int, about: dict[str, Any]) -> None:
+        self.folder, self.keep, self.about = Path(folder), keep, about
+        make_folder(self.folder)
+        remove_litter(self.folder)
+        self.latest = -1  # the step of the file that was written or read last
+
+    def paths(self) -> list[Path]:
+        """The files, oldest first."""
+        return [self.folder / name for name in sorted(filter(NAME.fullmatch, list_folder(self.folder)[0]), key=step_of)]
+
+    def refuse_others(self) -> None:
+        """Errors: ConfigurationError where there are checkpoints of another run, which would be lost by and by."""
+        if found := self.paths():
+            raise ConfigurationError(
+                "the folder holds checkpoints of another run",
+                where=f"fit, checkpoint={str(self.folder)!r}",
+                expected="an empty folder, or none yet",
+                got=f"{len(found)}, the last of them {found[-1].name}",
+                fix="resume=True to go on with that run, or another folder",
+            )
+
+    def write(self, course: Course, seen: dict[int, int]) -> None:
+        """One more file; the oldest beyond `keep` are removed. Errors: DataError; the older files are there then."""
+        numbers, arrays = pack(course)
+        numbers["seen"] = {str(n): times for n, times in seen.items()}
+        contents = {**header(course.net), "run": {**self.about, "course": numbers}}
+        archive.write(self.folder / f"step-{course.steps:09d}.npz", contents, arrays)
+        self.latest = course.steps
+        for path in self.paths()[: -self.keep]:
+            remove(path)
+
+    def read(self) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]] | None:
+        """The newest file that is whole; None where there is no file.
+
+        Errors: DataError where none of them is whole.
+        """
+        first: DataError | None = None
+        for path in reversed(self.paths()):
+            try:
+                contents, arrays = archive.read(path)
+            except DataError as error:
+                first = first or error
+                continue
+            if first is not None:
+                warnings.warn(
+                    f"the newest checkpoint cannot be used, so fit goes on from {path.name}:\n{first}",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+            return path, contents, arrays
+        if first is not None:
+            raise first
+        return None
+
+    def restore(self, course: Course) -> dict[str, Any] | None:
+        """Puts the course where the newest whole file has it; what that file says of its run. None without files.
+
+        Errors: DataError for a file that is no checkpoint; ShapeError, ConfigurationError for one of another run.
+        """
+        found = self.read()
+        if found is None:
+            return None
+        path, contents, arrays = found
+        try:
+            run = contents["run"]
+            refuse_another(path, run, self.about, contents, header(course.net))
+            unpack(course, run["course"], arrays)
+            seen = {int(n): int(times) for n, times in run["course"]["seen"].items()}
+        except TinynnError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                "the file is no checkpoint of a run",
+                path=path,
+                expected="a file that fit(..., checkpoint=...) wrote",
+                got=f"{type(error).__name__}: {error}",
+                fix="another folder; a saved network is read by net.load",
+            ) from error
+        self.latest = course.steps
+        return {**run, "seen": seen, "path": path}
+
+
+def step_of(name: str) -> int:
+    """The step that a file's name says."""
+    match = NAME.fullmatch(name)
+    assert match is not None
+    return int(match[1])
+
+
+def remove(path: Path) -> None:
+    """A file that is no longer needed. One that cannot be removed harms nobody."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(f"an old checkpoint stays: {error}", RuntimeWarning, stacklevel=4)
+
+
+def refuse_another(
+    path: Path, run: dict[str, Any], about: dict[str, Any], contents: dict[str, Any], own: dict[str, Any]
+) -> None:
+    """Errors: ConfigurationError for a checkpoint of another network, on other data or in another order."""
+    pairs = {name: (run[name], about[name]) for name in ("rows", "batch_size", "seed", "data")}
+    pairs["network"] = plain(contents["network"]), plain(own["network"])
+    for name, (before, now) in pairs.items():
+        if before != now:
+            raise ConfigurationError(
+                f"the checkpoint is of another run: its {name.replace('_', ' ')} is not this one's",
+                where=f"fit, resume=True, {path}",
+                expected=f"{name} {before}",
+                got=now,
+                fix="the same call as before; or another folder, and net.load(path) to begin with its weights",
+            )
+
+
+def plain(network: Any) -> Any:
+    """A network's description without what may differ from one process to the next."""
+    if isinstance(network, dict):
+        if "unsaved" in network:
+            return "unsaved"
+        return {name: plain(value) for name, value in network.items() if name not in ("backend", "precision", "seed")}
+    return [plain(value) for value in network] if isinstance(network, list) else network
+
+
+def header(net: Network) -> dict[str, Any]:
+    return {"network": {"repr": repr(net)}}
