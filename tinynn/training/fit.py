@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from tinynn.training.course import Course
 from tinynn.training.examples import checked
 from tinynn.training.history import History
 from tinynn.training.interrupt import Interruptible
-from tinynn.training.keeper import Keeper
 from tinynn.training.order import Order, order_of
 from tinynn.training.progress import Progress
 from tinynn.training.steps import Steps, steps_of
+
+if TYPE_CHECKING:
+    from tinynn.training.keeper import Keeper
 
 __all__ = ["Optimizer", "fit"]
 
@@ -86,6 +88,8 @@ def fit(
     ):
         keeper = None
         if checkpoint is not None:
+            from tinynn.training.keeper import Keeper  # not at the top: files and archives take 13 ms to import
+
             keeper = Keeper(checkpoint, course, steps, rows, seed=seed, every=every, keep=keep, resume=resume)
         while course.epoch < epochs and course.history.stopped == "finished":
             one_epoch(course, steps, order_of(seed, course.epoch, rows), shown, run, keeper)
