@@ -12,11 +12,13 @@ from tinynn.data.files import list_folder
 from tinynn.data.idx import read_idx
 from tinynn.data.keras_npz import read_keras_mnist
 from tinynn.data.mnist import IDX_NAMES, download_mnist, find_idx_files
+from tinynn.data.shard_writer import write_shards
+from tinynn.data.shards import shards
 from tinynn.data.split import Split, check_classes, checked_split
 from tinynn.data.text_digits import read_text_digits
 from tinynn.errors import DataError
 
-__all__ = ["Dataset", "load", "mnist"]
+__all__ = ["Dataset", "load", "mnist", "shards", "write_shards"]
 
 _KERAS_NAME = "mnist.npz"
 _SHAPES = ((60_000, 28, 28), (10_000, 28, 28))
