@@ -10,6 +10,7 @@ from tinynn.errors import (
     GradientError,
     LabelError,
     MissingExtraError,
+    NonFiniteError,
     NotBuiltError,
     ShapeError,
     StateError,
@@ -20,9 +21,10 @@ from tinynn.layer import Layer
 from tinynn.layers import *
 from tinynn.losses import *
 from tinynn.network import Graph, Sequential
+from tinynn.network.finite import check_finite
 from tinynn.optim import *
 from tinynn.training import History, fit
-from tinynn.version import __version__
+from tinynn.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
     from tinynn import datasets
@@ -37,11 +39,13 @@ __all__ = [
     "LabelError",
     "Layer",
     "MissingExtraError",
+    "NonFiniteError",
     "NotBuiltError",
     "Sequential",
     "ShapeError",
     "StateError",
     "TinynnError",
+    "check_finite",
     "datasets",
     "fit",
     "gradcheck",

@@ -6,7 +6,8 @@
     |- LabelError           labels the loss cannot read (also ValueError)
     |- DataError            a file or a data set that cannot be used (also ValueError)
     |- StateError           a call out of order: with a stale cache (also RuntimeError)
-    |  `- NotBuiltError     a layer or network used before build (also AttributeError)
+    |  |- NotBuiltError     a layer or network used before build (also AttributeError)
+    |  `- NonFiniteError    a NaN or Inf, found where it was born (also FloatingPointError)
     |- DeviceError          host code or a host array among arrays on a device (also TypeError)
     |- GradientError        a gradient that is wrong or was never written (also AssertionError)
     `- MissingExtraError    an optional package that is not installed (also ImportError)
@@ -16,6 +17,7 @@ Each also derives from the built-in exception that a caller would have guessed.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -26,6 +28,7 @@ __all__ = [
     "GradientError",
     "LabelError",
     "MissingExtraError",
+    "NonFiniteError",
     "NotBuiltError",
     "ShapeError",
     "StateError",
@@ -113,6 +116,21 @@ class StateError(TinynnError, RuntimeError):
 
 class NotBuiltError(StateError, AttributeError):
     """A layer or network used before `build`; an AttributeError, since parameters are attributes."""
+
+
+class NonFiniteError(StateError, FloatingPointError):
+    """A NaN or Inf, found where it was born.
+
+    `layer`: the path of the layer, "" for the network itself. `phase`: "input", "parameter", "forward", "backward" or
+    "update". `array`, `index`, `value`: the first such element, "dW", (0, 3), nan; an index of a row counts from the
+    first row that the network was given.
+    """
+
+    layer: str = ""
+    phase: str = ""
+    array: str = ""
+    index: tuple[int, ...] = ()
+    value: float = math.nan
 
 
 class DeviceError(TinynnError, TypeError):

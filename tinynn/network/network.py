@@ -15,6 +15,7 @@ from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network.building import check_precision, usable_dtype, usable_shapes
 from tinynn.network.evaluation import Evaluation, evaluate
+from tinynn.network.finite import CHECKING, watched
 from tinynn.network.inference import predict
 from tinynn.network.inputs import receive, receive_gradients
 from tinynn.network.storage import Storage, build_layers
@@ -125,7 +126,7 @@ class Network(Layer):
         """
         xs = receive(self, xs, targets=bool(self.target_names))
         token = self._scratch.token = object()
-        y, caches, given = self.run_forward(xs)
+        y, caches, given = (watched(self) if CHECKING.get() else self).run_forward(xs)
         if self.final_loss is not None:
             y = +y  # a number of the caller's own: the loss's array is borrowed
         elif isinstance(y, tuple):
@@ -158,7 +159,7 @@ class Network(Layer):
             )
         if not (isinstance(dy, float) and self.final_loss is not None):
             dy = receive_gradients(self, dy, [()] if self.final_loss is not None else [y.shape for y in cache.given])
-        return self.run_backward(dy, cache.caches)
+        return (watched(self) if CHECKING.get() else self).run_backward(dy, cache.caches)
 
     # --- inference
 
@@ -170,8 +171,8 @@ class Network(Layer):
         Errors: ShapeError; DataError for what is no number, and for NaN or Inf that makes an output NaN.
         """
         if self._built().path:  # as a layer of another network: borrowed, like any layer's output
-            return self.run_predict(xs)
-        return predict(self, xs, batch_size)
+            return (watched(self) if CHECKING.get() else self).run_predict(xs)
+        return predict(watched(self) if CHECKING.get() else self, xs, batch_size)
 
     def loss(self, *data: Array) -> float:
         """The mean loss over the rows, at inference; `data` as `forward` takes it."""
@@ -184,7 +185,7 @@ class Network(Layer):
         Errors: StateError for a network that does not end in a loss, ShapeError, LabelError; DataError for NaN or Inf
         in x that makes the loss NaN.
         """
-        return evaluate(self, data, batch_size)
+        return evaluate(watched(self) if CHECKING.get() else self, data, batch_size)
 
     # --- looking, saving, loading
 
