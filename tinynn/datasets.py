@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tinynn.data.files import list_folder
-from tinynn.data.idx import read_idx
+from tinynn.data.idx import read_idx, read_idx_header
 from tinynn.data.keras_npz import read_keras_mnist
 from tinynn.data.mnist import IDX_NAMES, download_mnist, find_idx_files
 from tinynn.data.shard_writer import write_shards
 from tinynn.data.shards import shards
-from tinynn.data.split import Split, check_classes, checked_split
+from tinynn.data.split import Split, check_classes, check_forms, checked_split
 from tinynn.data.text_digits import read_text_digits
 from tinynn.errors import DataError
 
@@ -143,17 +143,7 @@ def _find_mnist(folder: Path) -> dict[str, Path]:
 
 
 def _load_mnist(found: dict[str, Path]) -> Dataset:
-    dataset = _load_keras(found[_KERAS_NAME]) if _KERAS_NAME in found else _load_idx(found, 10)
-    for split, shape, name in zip(dataset, _SHAPES, IDX_NAMES[::2], strict=True):
-        if split.images.shape != shape:
-            raise DataError(
-                "these are not MNIST's images",
-                path=found.get(name),
-                expected=f"shape {shape}",
-                got=f"shape {split.images.shape}",
-                fix="use datasets.load(folder) for a data set of another size",
-            )
-    return dataset
+    return _load_keras(found[_KERAS_NAME]) if _KERAS_NAME in found else _load_idx(found, 10, _SHAPES)
 
 
 def _load_keras(path: Path) -> Dataset:
@@ -165,21 +155,44 @@ def _load_keras(path: Path) -> Dataset:
     return Dataset(train, test)
 
 
-def _load_idx(found: dict[str, Path], classes: int) -> Dataset:
-    paths = [found[name] for name in IDX_NAMES]
+def _load_idx(found: dict[str, Path], classes: int, expected: tuple[tuple[int, ...], ...] | None = None) -> Dataset:
+    """The data set of the four files, if its images have the shapes that are `expected`."""
+    pairs = tuple((found[images], found[labels]) for images, labels in (IDX_NAMES[:2], IDX_NAMES[2:]))
+    # All headers before the first array: a file of the wrong kind is not unpacked, however large it says it is.
+    shapes = []
+    for images, labels in pairs:
+        header = read_idx_header(images)
+        check_forms(header, read_idx_header(labels), images_path=images, labels_path=labels)
+        shapes.append(header.shape)
+    _check_shapes(shapes, pairs, expected)
     train, test = (
         checked_split(read_idx(images), read_idx(labels), images_path=images, labels_path=labels, classes=classes)
-        for images, labels in (paths[:2], paths[2:])
+        for images, labels in pairs
     )
-    if train.images.shape[1:] != test.images.shape[1:]:
+    return Dataset(train, test)
+
+
+def _check_shapes(
+    shapes: list[tuple[int, ...]], pairs: tuple[tuple[Path, Path], ...], expected: tuple[tuple[int, ...], ...] | None
+) -> None:
+    for shape, (images, _), right in zip(shapes, pairs, expected or (), strict=expected is not None):
+        if shape != right:
+            raise DataError(
+                "these are not MNIST's images",
+                path=images,
+                expected=f"shape {right}",
+                got=f"shape {shape}",
+                fix="use datasets.load(folder) for a data set of another size",
+            )
+    (train_images, _), (test_images, _) = pairs
+    if shapes[0][1:] != shapes[1][1:]:
         raise DataError(
             "the test images are of another size than the training images",
-            path=paths[2],
-            expected=f"rows and columns {train.images.shape[1:]}, as in {paths[0]}",
-            got=test.images.shape[1:],
+            path=test_images,
+            expected=f"rows and columns {shapes[0][1:]}, as in {train_images}",
+            got=shapes[1][1:],
             fix="use the four files of one data set",
         )
-    return Dataset(train, test)
 
 
 def _incomplete(folder: Path, found: dict[str, Path], alternative: str) -> DataError:

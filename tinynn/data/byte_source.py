@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import zlib
 from collections.abc import Iterator
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from tinynn.data.files import plural
+from tinynn.data.gzip_stream import GZIP_MAGIC, GzipStream
 from tinynn.errors import DataError
 
 __all__ = ["ByteSource", "byte_source"]
 
-_GZIP_MAGIC = b"\x1f\x8b"
 # A header may promise terabytes: memory is taken in steps of this size, and only while the data keeps coming.
 _CHUNK = 1 << 20
+_GZIP_OVERHEAD = 1 << 20
 
 
 class _Readable(Protocol):
@@ -37,12 +37,8 @@ class ByteSource:
         self.max_bytes = max_bytes
         self._stream = stream
 
-    def take(self, count: int, purpose: str) -> bytearray:
-        """The next `count` bytes, exactly.
-
-        Errors: DataError when the file ends before that, when its compressed data is damaged, when that would be
-        more than `max_bytes` in all, or more than the memory holds.
-        """
+    def expect(self, count: int, purpose: str) -> None:
+        """Reads nothing. Errors: DataError when it is known already that `take` will not find so many bytes."""
         end = self.offset + count
         if self.size is not None and end > self.size:
             raise self._ends_early(self.size, count, purpose, self.size - self.offset)
@@ -55,6 +51,14 @@ class ByteSource:
                 got=f"{plural(end, 'byte')} with {purpose}",
                 fix="pass a larger max_bytes if the file is meant to be so large",
             )
+
+    def take(self, count: int, purpose: str) -> bytearray:
+        """The next `count` bytes, exactly.
+
+        Errors: DataError when the file ends before that, when its compressed data is damaged, when that would be
+        more than `max_bytes` in all, or more than the memory holds.
+        """
+        self.expect(count, purpose)
         data = bytearray()
         try:
             while len(data) < count:
@@ -93,13 +97,13 @@ class ByteSource:
     def _read(self, count: int) -> bytes:
         try:
             return self._stream.read(count)
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        except (zlib.error, EOFError) as error:
             raise DataError(
                 "the compressed data is damaged or cut short",
                 path=self.path,
                 offset=self.offset,
-                expected="a complete gzip stream whose checksum and length are right",
-                got=error,
+                expected="complete compressed data whose checksum and length are right",
+                got=str(error) or type(error).__name__,
                 fix="fetch or write the file again",
             ) from error
 
@@ -120,10 +124,19 @@ def byte_source(file: IO[bytes], path: str | os.PathLike[str], *, max_bytes: int
     path = Path(path)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    compressed = file.read(2) == _GZIP_MAGIC
+    compressed = file.read(2) == GZIP_MAGIC
     file.seek(0)
     if compressed:
-        with gzip.GzipFile(fileobj=file, mode="rb") as stream:
-            yield ByteSource(path, stream, size=None, max_bytes=max_bytes)
+        # Compressed bytes that unpack to nothing must not make a small file of a large one.
+        if size > max_bytes + _GZIP_OVERHEAD:
+            raise DataError(
+                "the compressed file is larger than allowed",
+                path=path,
+                offset=0,
+                expected=f"at most {plural(max_bytes + _GZIP_OVERHEAD, 'byte')} (max_bytes, and what gzip may add)",
+                got=plural(size, "byte"),
+                fix="pass a larger max_bytes if the file is meant to be so large",
+            )
+        yield ByteSource(path, GzipStream(file), size=None, max_bytes=max_bytes)
     else:
         yield ByteSource(path, file, size=size, max_bytes=max_bytes)

@@ -18,7 +18,7 @@ import os
 import struct
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,16 +27,35 @@ from tinynn.data.byte_source import ByteSource, byte_source
 from tinynn.data.files import open_regular, written_atomically
 from tinynn.errors import DataError
 
-__all__ = ["read_idx", "write_idx"]
+__all__ = ["Header", "read_idx", "read_idx_header", "write_idx"]
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _TYPE_NAMES = ", ".join(f"0x{code:02X} {np.dtype(kind).name}" for code, kind in _TYPES.items())
 # The format's byte could say 255; NumPy ends at 64.
 _MAX_DIMENSIONS = 64
+_MAX_BYTES = 2 << 30
 _DAMAGED = "fetch or write the file again: its header is damaged"
 
 
-def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 2 << 30) -> NDArray[Any]:
+class Header(NamedTuple):
+    """What an IDX file says of its array."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+def read_idx_header(path: str | os.PathLike[str]) -> Header:
+    """What the file says of its array, of which nothing is read; the type is in the machine's byte order.
+
+    Errors: DataError as `read_idx`, for what can be known without reading on.
+    """
+    with open_regular(path) as file, byte_source(file, path, max_bytes=_MAX_BYTES) as source:
+        dtype, shape = _read_header(source)
+        source.expect(*_elements(dtype, shape))
+    return Header(dtype.newbyteorder("="), shape)
+
+
+def read_idx(path: str | os.PathLike[str], *, max_bytes: int = _MAX_BYTES) -> NDArray[Any]:
     """Read the array in an IDX file; gzip is recognised by its content.
 
     Returns a new, writable array in C order, of the file's shape and type in the machine's byte order.
@@ -50,7 +69,7 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 2 << 30) -> NDArr
     """
     with open_regular(path) as file, byte_source(file, path, max_bytes=max_bytes) as source:
         dtype, shape = _read_header(source)
-        body = source.take(math.prod(shape) * dtype.itemsize, f"the elements, {dtype.name} of shape {shape}")
+        body = source.take(*_elements(dtype, shape))
         source.finish()
     array = np.ndarray(shape, dtype, buffer=body)
     # In place, because a large array must not need its memory twice.
@@ -105,6 +124,11 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
         else:
             file.write(header)
             file.write(elements)
+
+
+def _elements(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[int, str]:
+    """How many bytes they are, and what they are called when some are missing."""
+    return math.prod(shape) * dtype.itemsize, f"the elements, {dtype.name} of shape {shape}"
 
 
 def _read_header(source: ByteSource) -> tuple[np.dtype[Any], tuple[int, ...]]:

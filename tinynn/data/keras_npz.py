@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tinynn.data.byte_source import ByteSource
@@ -24,11 +25,15 @@ from tinynn.errors import DataError
 __all__ = ["read_keras_mnist"]
 
 _SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (10_000, 28, 28), "y_test": (10_000,)}
-# Keras' file has 11.5 MB, the arrays in it 55 MB. A list of empty members takes many times its size in memory.
+# Keras' file has 11.5 MB, the arrays in it 55 MB.
 _MAX_FILE_BYTES = 16 << 20
+_MAX_READ_BYTES = 1 << 20
 _MAX_ARRAY_BYTES = 64 << 20
 # The others (bz2, lzma) cannot be unpacked with a bound on the memory.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What np.save writes, and Python 2 with an L behind the numbers. Read by pattern: NumPy's own reader takes a header for
+# a Python expression, and warns of some.
+_HEADER = re.compile(r"\{'descr': '([^']*)', 'fortran_order': (False|True), 'shape': \(([0-9L, ]*)\),? ?\} *\n")
 _FIX = "delete the file, or fetch Keras' mnist.npz again"
 
 
@@ -49,28 +54,57 @@ def read_keras_mnist(path: str | os.PathLike[str]) -> dict[str, NDArray[np.uint8
                 fix=_FIX,
             )
         try:
-            with zipfile.ZipFile(file) as archive:
+            with zipfile.ZipFile(_Sipped(file, path)) as archive:
                 return {name: _read_array(archive, path, name, shape) for name, shape in _SHAPES.items()}
         except DataError:
             raise
-        except Exception as error:  # zipfile and NumPy's header parser raise a dozen types on damaged input
+        except Exception as error:  # zipfile raises a dozen types on damaged input
             raise DataError(
                 "the archive is damaged, or not one",
                 path=path,
                 expected="Keras' mnist.npz",
-                got=f"{type(error).__name__}: {error}",
+                got=f"{type(error).__name__}: {error}"[:200],  # it may quote names of 64 KiB
                 fix=_FIX,
             ) from error
 
 
+class _Sipped:
+    """A file for zipfile, which reads an archive's directory at once, and then takes ten times its size in memory."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path = file, path
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _MAX_READ_BYTES:
+            raise DataError(
+                "the archive's directory is too large for Keras' MNIST",
+                path=self._path,
+                offset=self._file.tell(),
+                expected=f"at most {plural(_MAX_READ_BYTES, 'byte')}, for {len(_SHAPES)} files",
+                got=plural(size, "byte"),
+                fix=_FIX,
+            )
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
 def _read_array(archive: zipfile.ZipFile, path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     member = f"{name}.npy"
-    if member not in archive.namelist():
+    count = archive.namelist().count(member)
+    if count != 1:
         raise DataError(
-            f"the archive lacks {name}",
+            f"the archive holds {name} {count} times" if count else f"the archive lacks {name}",
             path=path,
-            expected=", ".join(_SHAPES),
-            got=plural(len(archive.namelist()), "other file"),
+            expected=f"{', '.join(_SHAPES)}, each once",
+            got=plural(len(archive.namelist()), "file"),
             fix=_FIX,
         )
     method = archive.getinfo(member).compress_type
@@ -83,23 +117,59 @@ def _read_array(archive: zipfile.ZipFile, path: Path, name: str, shape: tuple[in
             fix="write the archive again with numpy.savez_compressed",
         )
     with archive.open(member) as stream:
-        version = npy.read_magic(stream)
-        # Later versions are for headers above 64 KiB, which NumPy would read whole whatever they promise.
-        if version != (1, 0):
-            raise DataError(
-                f"{name} has another version of NumPy's format", path=path, expected=(1, 0), got=version, fix=_FIX
-            )
-        header = npy.read_array_header_1_0(stream)
-        if header != (shape, False, np.dtype(np.uint8)):
-            order = "Fortran" if header[1] else "C"
-            raise DataError(
-                f"{name} is not MNIST's",
-                path=path,
-                expected=f"uint8 of shape {shape} in C order",
-                got=f"{header[2]} of shape {header[0]} in {order} order",
-                fix=f"{_FIX}; data sets of other shapes load from IDX files: datasets.load(folder)",
-            )
+        _check_header(stream, path, name, shape)
         source = ByteSource(path, stream, size=None, max_bytes=_MAX_ARRAY_BYTES)
         body = source.take(math.prod(shape), name)
         source.finish()
     return np.ndarray(shape, np.uint8, buffer=body)
+
+
+def _check_header(stream: IO[bytes], path: Path, name: str, shape: tuple[int, ...]) -> None:
+    """Errors: DataError for what is not the beginning of a .npy file of MNIST's type and this shape."""
+    start = stream.read(10)
+    if len(start) < 10 or start[:6] != b"\x93NUMPY":
+        raise DataError(
+            f"{name} is damaged",
+            path=path,
+            expected="NumPy's magic string, \\x93NUMPY, and a version",
+            got=start or "nothing",
+            fix=_FIX,
+        )
+    # Later versions are for headers above 64 KiB.
+    if start[6:8] != b"\1\0":
+        raise DataError(
+            f"{name} has another version of NumPy's format",
+            path=path,
+            expected=(1, 0),
+            got=(start[6], start[7]),
+            fix=_FIX,
+        )
+    text = stream.read(int.from_bytes(start[8:], "little")).decode("latin-1")
+    header = _HEADER.fullmatch(text)
+    if header is None:
+        raise DataError(
+            f"the header of {name} is damaged, or not one that NumPy writes for plain numbers",
+            path=path,
+            expected="{'descr': '|u1', 'fortran_order': False, 'shape': " + f"{shape}, }}",
+            got=repr(text if len(text) <= 100 else text[:97] + "..."),
+            fix=_FIX,
+        )
+    descr, fortran, sizes = header.groups()
+    right = [str(size) for size in shape]
+    if (descr, fortran, [size.strip(" L") for size in sizes.removesuffix(",").split(",")]) != ("|u1", "False", right):
+        order = "Fortran" if fortran == "True" else "C"
+        raise DataError(
+            f"{name} is not MNIST's",
+            path=path,
+            expected=f"uint8 of shape {shape} in C order",
+            got=f"{_type_name(descr)} of shape ({sizes if len(sizes) <= 100 else sizes[:97] + '...'}) in {order} order",
+            fix=f"{_FIX}; data sets of other shapes load from IDX files: datasets.load(folder)",
+        )
+
+
+def _type_name(descr: str) -> str:
+    plain = re.fullmatch("[<>|=]?[biufcSUVO][0-9]{0,4}", descr)
+    try:
+        return np.dtype(descr).name if plain else repr(descr[:40])
+    except TypeError:  # no such type: float of three bytes
+        return repr(descr)
