@@ -132,7 +132,8 @@ def refuse_another(
     path: Path, run: dict[str, Any], about: dict[str, Any], contents: dict[str, Any], own: dict[str, Any]
 ) -> None:
     """Errors: ConfigurationError for a checkpoint of another network, on other data or in another order."""
-    pairs = {name: (run[name], about[name]) for name in ("rows", "batch_size", "seed", "data")}
+    names = ["rows", "batch_size", "seed", *(["data"] if about["fixed"] else [])]
+    pairs = {name: (run[name], about[name]) for name in names}
     pairs["network"] = plain(contents["network"]), plain(own["network"])
     for name, (before, now) in pairs.items():
         if before != now:

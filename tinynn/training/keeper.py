@@ -48,6 +48,7 @@ class Keeper:
             "rows": rows,
             "batch_size": steps.batches.batch_size,
             "data": fingerprint(steps.batches, rows),
+            "fixed": steps.batches.whole,  # a source may well give other rows each time
             "optimizer": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(course.optimizer)),
             "surroundings": surroundings(course.net),
         }
@@ -83,8 +84,9 @@ class Keeper:
             return
         warm_up(self.steps, Order(self.seed, course.epoch, self.rows), found["seen"])
         changed = different(found["surroundings"], about["surroundings"])
-        if found["optimizer"] != about["optimizer"]:
-            changed.append(f"optimizer: {found['optimizer']} before, {about['optimizer']} now")
+        for name in ("optimizer", "data"):
+            if found[name] != about[name]:
+                changed.append(f"{name}: {found[name]} before, {about[name]} now")
         if changed:
             what = f"fit goes on from {found['path'].name}, but not to the bit as it would have gone"
             warnings.warn(f"{what}: {'; '.join(changed)}", RuntimeWarning, stacklevel=4)
