@@ -6,6 +6,7 @@ the source.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,11 +30,11 @@ def is_source(data: Any) -> bool:
 
 def is_mapped(x: Any) -> bool:
     """Whether the array lies in a file: a memory map, or a view of one."""
-    while isinstance(x, np.ndarray):
-        if isinstance(x, np.memmap):
-            return True
-        x = x.base
-    return False
+    if not isinstance(x, np.ndarray):
+        return False
+    while isinstance(x, np.ndarray | memoryview):
+        x = x.base if isinstance(x, np.ndarray) else x.obj
+    return isinstance(x, mmap.mmap)
 
 
 class Mapped:

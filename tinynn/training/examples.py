@@ -54,10 +54,10 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
     except TypeError:
         given = []
     arrays = named(net, data, given, name)
-    n = len(arrays[0])
     for which, x, shape in zip(net.input_names, arrays, net.input_shapes, strict=False):
         which = "inputs" if len(net.input_names) == 1 else f"inputs {which!r}"
         check_input(in_memory(x), shape, net.dtype, name, which)
+    n = len(arrays[0])
     for x in arrays[1:]:
         if x.ndim == 0 or len(x) != n:
             raise ShapeError(
@@ -86,6 +86,14 @@ def named(net: Network, data: Any, given: list[Any], name: str) -> list[np.ndarr
     """
     names = [*net.input_names, *net.target_names]
     least = len(names) - net.optional_targets
+    if any(map(is_source, given)):
+        raise ConfigurationError(
+            f"a source among the parts of {name}",
+            where=f"fit, {name}",
+            expected=f"arrays, or one source that gives them all: take(rows) -> ({', '.join(names[:least])})",
+            got=", ".join(type(x).__name__ for x in given),
+            fix=f"{name}=source",
+        )
     if isinstance(data, np.ndarray) or not least <= len(given) <= len(names):
         wanted = f"({', '.join(names[:least])})"
         raise ConfigurationError(
