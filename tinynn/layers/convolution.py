@@ -114,9 +114,9 @@ class Conv2D(Layer):
 def readers(rows: Axis, h: int) -> tuple[slice, slice]:
     """With which rows of the kernel, counted from its last, row h of the image is read, and for which outputs."""
     at = h + rows.before
-    places = [
-        p for p in range(rows.outputs) if any(at == p * rows.stride + i * rows.dilation for i in range(rows.size))
-    ]
+    first = max(-(-(at - (rows.size - 1) * rows.dilation) // rows.stride), 0)
+    last = min(at // rows.stride, rows.outputs - 1)
+    places = [p for p in range(first, last + 1) if (at - p * rows.stride) % rows.dilation == 0]
     if not places:
         return slice(0), slice(0)
     first, last = (rows.size - 1 - (at - p * rows.stride) // rows.dilation for p in (places[0], places[-1]))

@@ -54,7 +54,12 @@ class Axis(NamedTuple):
     def seen(self, padding: bool) -> list[int]:
         """For each output, how many taps see the image, or the image and its padding."""
         low, high = (0, self.before + self.length + self.after) if padding else (self.inside.start, self.inside.stop)
-        return [sum(low <= tap.start + p * self.stride < high for tap in self.taps) for p in range(self.outputs)]
+        starts = range(0, self.outputs * self.stride, self.stride)
+        return [self.before_place(high - start) - self.before_place(low - start) for start in starts]
+
+    def before_place(self, place: int) -> int:
+        """How many taps of a window at the beginning come before this place."""
+        return min(max(-(-place // self.dilation), 0), self.size)
 
 
 class Window:
