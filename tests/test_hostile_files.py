@@ -20,7 +20,7 @@ import fuzz_corpus_text
 import numpy as np
 import pytest
 from data_helpers import idx_header, refused
-from fuzz_corpus import TRAIN_IMAGES, TRAIN_LABELS, bomb, digits, gz, put_small_set, put_text_set, text
+from fuzz_corpus import TRAIN_IMAGES, TRAIN_LABELS, bomb, digits, gz, npy, npy_header, put_small_set, put_text_set, text
 
 from tinynn import datasets
 from tinynn.data import keras_npz
@@ -149,6 +149,18 @@ def test_the_header_is_what_numpy_writes_today(tmp_path: Path) -> None:
     arrays: dict[str, Any] = {name: np.ones(shape, np.uint8) for name, shape in keras_npz._SHAPES.items()}
     np.savez_compressed(tmp_path / "mnist.npz", **arrays)
     assert datasets.mnist(tmp_path).train.images.all()
+
+
+# ---- shards: NumPy's own reader of headers ends the process at the first of these, and warns of others
+
+TYPES = ("'<M8[7s/0]'", "'V2147483647,V2147483647'", "'a'", "'posix.system'", "[('a', '<M8[s/0]')]", "'(0,)u1'", "'|O'")
+
+
+@pytest.mark.parametrize("descr", TYPES)
+def test_a_shard_of_a_hostile_type(tmp_path: Path, descr: str) -> None:
+    for name in ("inputs-0.npy", "targets-0.npy"):
+        (tmp_path / name).write_bytes(npy(npy_header(descr, "(3,)"), bytes(300)))
+    assert_refused(lambda: datasets.shards(tmp_path), tmp_path / "inputs-0.npy", descr.strip("'|O"), 1 << 20, offset=8)
 
 
 # ---- what stands where a file should

@@ -221,7 +221,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "records": (header("(5, 4, 3)", "[('a', '|u1')]") + BODY, "not numbers"),
     "arrays for elements": (header("(5, 4)", "('|u1', (3,))") + BODY, "not numbers"),
     "huge elements": (header("(5, 4, 3)", "'|S1000000000'") + BODY, "not numbers"),
-    "no dtype": (header("(5, 4, 3)", "'nonsense'") + BODY, "damaged"),
+    "no dtype": (header("(5, 4, 3)", "'nonsense'") + BODY, "not numbers"),
     "Fortran order": (header("(5, 4, 3)", fortran="True") + BODY, "not numbers"),
     "another dtype": (header("(5, 4, 3)", "'<u2'") + BODY * 2, "not like"),
     "signed": (header("(5, 4, 3)", "'|i1'") + BODY, "not like"),

@@ -3,14 +3,13 @@ format.
 
 Since the shapes are known beforehand, no header is believed, nothing is unpickled, and no more than MNIST is unpacked.
 
-Source: keras.datasets.mnist; the npy format as described in numpy.lib.format.
+Source: keras.datasets.mnist.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import zipfile
 from pathlib import Path
 from typing import IO
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from tinynn.data.byte_source import ByteSource
 from tinynn.data.files import open_regular, plural
+from tinynn.data.npy_header import cut, read_npy_header
 from tinynn.errors import DataError
 
 __all__ = ["read_keras_mnist"]
@@ -31,9 +31,6 @@ _MAX_READ_BYTES = 1 << 20
 _MAX_ARRAY_BYTES = 64 << 20
 # The others (bz2, lzma) cannot be unpacked with a bound on the memory.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What np.save writes, and Python 2 with an L behind the numbers. Read by pattern: NumPy's own reader takes a header for
-# a Python expression, and warns of some.
-_HEADER = re.compile(r"\{'descr': '([^']*)', 'fortran_order': (False|True), 'shape': \(([0-9L, ]*)\),? ?\} *\n")
 _FIX = "delete the file, or fetch Keras' mnist.npz again"
 
 
@@ -126,8 +123,8 @@ def _read_array(archive: zipfile.ZipFile, path: Path, name: str, shape: tuple[in
 
 def _check_header(stream: IO[bytes], path: Path, name: str, shape: tuple[int, ...]) -> None:
     """Errors: DataError for what is not the beginning of a .npy file of MNIST's type and this shape."""
-    start = stream.read(10)
-    if len(start) < 10 or start[:6] != b"\x93NUMPY":
+    start = stream.read(8)
+    if len(start) < 8 or start[:6] != b"\x93NUMPY":
         raise DataError(
             f"{name} is damaged",
             path=path,
@@ -136,7 +133,7 @@ def _check_header(stream: IO[bytes], path: Path, name: str, shape: tuple[int, ..
             fix=_FIX,
         )
     # Later versions are for headers above 64 KiB.
-    if start[6:8] != b"\1\0":
+    if start[6:] != b"\1\0":
         raise DataError(
             f"{name} has another version of NumPy's format",
             path=path,
@@ -144,32 +141,21 @@ def _check_header(stream: IO[bytes], path: Path, name: str, shape: tuple[int, ..
             got=(start[6], start[7]),
             fix=_FIX,
         )
-    text = stream.read(int.from_bytes(start[8:], "little")).decode("latin-1")
-    header = _HEADER.fullmatch(text)
-    if header is None:
+    try:
+        header = read_npy_header(stream)
+    except ValueError as error:
         raise DataError(
-            f"the header of {name} is damaged, or not one that NumPy writes for plain numbers",
+            f"the header of {name} is damaged, or not one that NumPy writes",
             path=path,
             expected="{'descr': '|u1', 'fortran_order': False, 'shape': " + f"{shape}, }}",
-            got=repr(text if len(text) <= 100 else text[:97] + "..."),
+            got=error,
             fix=_FIX,
-        )
-    descr, fortran, sizes = header.groups()
-    right = [str(size) for size in shape]
-    if (descr, fortran, [size.strip(" L") for size in sizes.removesuffix(",").split(",")]) != ("|u1", "False", right):
-        order = "Fortran" if fortran == "True" else "C"
+        ) from error
+    if (header.dtype, header.fortran, header.shape) != (np.dtype(np.uint8), False, shape):
         raise DataError(
             f"{name} is not MNIST's",
             path=path,
             expected=f"uint8 of shape {shape} in C order",
-            got=f"{_type_name(descr)} of shape ({sizes if len(sizes) <= 100 else sizes[:97] + '...'}) in {order} order",
+            got=f"{header.type_name} of shape {cut(str(header.shape))} in {'Fortran' if header.fortran else 'C'} order",
             fix=f"{_FIX}; data sets of other shapes load from IDX files: datasets.load(folder)",
         )
-
-
-def _type_name(descr: str) -> str:
-    plain = re.fullmatch("[<>|=]?[biufcSUVO][0-9]{0,4}", descr)
-    try:
-        return np.dtype(descr).name if plain else repr(descr[:40])
-    except TypeError:  # no such type: float of three bytes
-        return repr(descr)

@@ -1,8 +1,6 @@
 """NumPy's .npy files, left where they are: what one holds, by its header alone, and its rows by a memory map.
 
 No header is believed: what it says must be the size of the file. Nothing is unpickled.
-
-Source: the npy format, version 1.0, as described in numpy.lib.format.
 """
 
 from __future__ import annotations
@@ -14,14 +12,14 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
 
 from tinynn.data.files import open_regular, plural
+from tinynn.data.npy_header import read_npy_header
 from tinynn.errors import DataError
 
 __all__ = ["Header", "map_array", "read_header"]
 
-START = npy.magic(1, 0)  # later versions are for headers above 64 KiB, which NumPy would read whole
+START = b"\x93NUMPY\1\0"  # later versions are for headers above 64 KiB, which NumPy would read whole
 AXES = 32  # which every NumPy has
 
 
@@ -80,24 +78,24 @@ def header_of(file: IO[bytes], path: Path) -> Header:
             fix="write the file with np.save",
         )
     try:
-        shape, fortran, dtype = npy.read_array_header_1_0(file)
-    except Exception as error:  # NumPy's parser raises a dozen types on damaged input
+        said = read_npy_header(file)
+    except ValueError as error:
         raise DataError(
             "the header of the array file is damaged",
             path=path,
             offset=8,
             expected="a dictionary of dtype, order and shape",
-            got=f"{type(error).__name__}: {error}",
+            got=error,
             fix="write the file again with np.save",
         ) from error
-    offset = file.tell()
-    if dtype.kind not in "biuf" or fortran:
+    offset, shape, dtype = file.tell(), said.shape, said.dtype
+    if dtype is None or dtype.kind not in "biuf" or said.fortran:
         raise DataError(
             "the array is not numbers, row behind row",
             path=path,
             offset=8,
             expected="whole numbers or floats in C order",
-            got=f"{dtype}" + (" in Fortran order" if fortran else ""),
+            got=said.type_name + (" in Fortran order" if said.fortran else ""),
             fix="write np.ascontiguousarray(x), with a dtype such as float32 or uint8",
         )
     if not 1 <= len(shape) <= AXES or not 1 <= min(shape) <= max(shape) < 1 << 63:
@@ -119,4 +117,4 @@ def header_of(file: IO[bytes], path: Path) -> Header:
             got=plural(size, "byte"),
             fix="write the file again with np.save",
         )
-    return Header(tuple(map(int, shape)), dtype, offset, stamp)
+    return Header(shape, dtype, offset, stamp)
