@@ -22,7 +22,8 @@ class Batches:
     """Whether `arrays` holds all the rows, so that a backend may gather many batches in one call."""
 
     def __init__(self, ops: Any, arrays: Sequence[Any], batch_size: int) -> None:
-        self.ops, self.arrays, self.batch_size = ops, arrays, batch_size
+        self.ops, self.batch_size = ops, batch_size
+        self.arrays: Sequence[Any] = arrays
         self.make_rooms(len(arrays[0]), [(array.dtype, array.shape[1:]) for array in arrays])
 
     def make_rooms(self, n: int, kinds: Sequence[tuple[Any, tuple[int, ...]]]) -> None:
@@ -42,16 +43,15 @@ class Batches:
 
     def gather(self, rows: np.ndarray) -> tuple[Any, ...]:
         """The batch of these rows."""
-        batch = self.by_length.get(len(rows))
-        if batch is None:
-            batch = self.by_length[len(rows)] = tuple(room[: len(rows)] for room in self.rooms)
-        self.fill(batch, rows)
-        return batch
-
-    def fill(self, batch: tuple[Any, ...], rows: np.ndarray) -> None:
-        """Writes the rows into the arrays of the batch."""
+        batch = self.by_length.get(len(rows)) or self.batch_of(len(rows))
         for array, part in zip(self.arrays, batch, strict=True):
             self.ops.take(array, rows, out=part)
+        return batch
+
+    def batch_of(self, n: int) -> tuple[Any, ...]:
+        """The arrays of all batches of n rows."""
+        batch = self.by_length[n] = tuple(room[:n] for room in self.rooms)
+        return batch
 
     def read_from(self, other: Batches | None) -> None:
         """From now on the rows are those of `other`, which is of the same kind; None: of nobody, no data are kept."""
