@@ -212,7 +212,7 @@ def test_copies_pickles_and_files(tmp_path: Path) -> None:
         assert not np.shares_memory(other.storage.params, net.storage.params)
     net.save(tmp_path / "net.npz")
     with np.load(tmp_path / "net.npz") as file:
-        assert sorted(file.files) == ["h.W", "h.b", "scores.W", "scores.b"]
+        assert sorted(file.files) == ["h.W", "h.b", "scores.W", "scores.b", "tinynn.json"]
     np.testing.assert_array_equal(classifier().build((4,)).load(tmp_path / "net.npz").predict(X), expected)
 
 

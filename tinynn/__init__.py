@@ -2,7 +2,7 @@
 
 import typing
 
-from tinynn import init, layers, losses, optim
+from tinynn import init, layers, losses, optim, registry
 from tinynn.errors import (
     ConfigurationError,
     DataError,
@@ -22,7 +22,9 @@ from tinynn.layers import *
 from tinynn.losses import *
 from tinynn.network import Graph, Sequential
 from tinynn.network.finite import check_finite
+from tinynn.network.loading import load
 from tinynn.optim import *
+from tinynn.registry import register
 from tinynn.training import History, fit
 from tinynn.version import __version__ as __version__
 
@@ -50,10 +52,16 @@ __all__ = [
     "fit",
     "gradcheck",
     "init",
+    "load",
+    "register",
 ]
 __all__ += layers.__all__
 __all__ += losses.__all__
 __all__ += optim.__all__
+
+registry.register_all(layers, losses, init)
+registry.register(Sequential)
+registry.register(Graph)
 
 
 def __getattr__(name: str) -> typing.Any:

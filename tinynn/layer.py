@@ -236,7 +236,7 @@ def attach(layer: Layer, shapes: tuple[Shape, ...], build: Build, path: str, nee
         )
     old = layer._site
     check_free(repr(layer), old, build, path)
-    build.undo.append((layer, dict(layer.__dict__)))
+    build.reach(layer, shapes)
     for name in old.bound if old else ():
         del layer.__dict__[name]
     ops, dtype = build.ops, build.dtype

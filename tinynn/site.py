@@ -39,6 +39,10 @@ class Build:
         self.undo: list[tuple[Any, dict[str, Any]]] = []
         self.open = True
 
+    def reach(self, layer: Any, shapes: tuple[Shape, ...]) -> None:
+        """Told of each layer before it is built."""
+        self.undo.append((layer, dict(layer.__dict__)))
+
 
 class Site:
     """Where a layer stands, for which shapes, what it declared, which layers it contains, which arrays it sees."""

@@ -8,54 +8,86 @@ every byte before it. The same contents make the same bytes.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
+import re
+import struct
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
 from tinynn.data.files import make_folder, open_regular, plural, written_atomically
+from tinynn.data.json_header import LONGEST, from_json, to_json
 from tinynn.errors import DataError
 
-__all__ = ["read", "read_header", "write"]
+__all__ = ["portable", "read", "read_header", "write"]
 
 HEADER = "tinynn.json"
 MARK = b"tinynn sha256 "
 DIGITS = 64
 BLOCK = 1 << 20
-LONGEST = 2 << 20  # bytes of a header: as Python objects it may take twenty times as many
 DIRECTORY = 4 << 20  # bytes of the list of members
-LONGEST_NPY = 10_000  # characters of the header of an array, as in NumPy
+
+# What NumPy writes before an array of numbers, row by row: its own reader would take any Python literal for it.
+NPY = re.compile(
+    rb"\{'descr': '([<|][biuf][1248])', 'fortran_order': False, 'shape': \(((?:\d{1,19}, ?)*(?:\d{1,19})?)\), \} *\n"
+)
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Writes a file; one that was there before is replaced whole or not at all.
 
-    `header`: whatever JSON holds, finite numbers only. `arrays`: of numbers.
-    Errors: DataError with the path and the reason.
+    `header`: whatever JSON holds, finite numbers only. `arrays`: of numbers, under names that are no paths.
+    Errors: DataError with the path and the reason, which may be that `read` would refuse the file.
     """
+    text = to_json(header)
+    names = [f"{name}.npy" for name in arrays]
+    directory = sum(46 + 28 + len(name.encode("utf-8", "replace")) for name in names)
+    wrong = next((name for name in names if not is_usable(name)), None)
+    if len(text) > LONGEST or directory > DIRECTORY or wrong is not None:
+        raise DataError(
+            "this is more, or other, than the file can hold",
+            path=path,
+            expected=f"{LONGEST >> 20} MB at most to describe it, {DIRECTORY >> 20} MB of names, none of them a path",
+            got=f"{plural(len(text), 'byte')}, {plural(directory, 'byte')} of names"
+            + (f", {wrong!r} among them" if wrong is not None else ""),
+            fix="give long lists as arrays; name layers and arrays by letters, digits and dots",
+        )
     make_folder(Path(path).parent)
     with written_atomically(path) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             archive.comment = MARK + b"0" * DIGITS
-            text = json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             with member(archive, HEADER) as out:
-                out.write(text.encode())
-            for name, array in arrays.items():
-                with member(archive, f"{name}.npy") as out:
-                    np.lib.format.write_array(out, np.asarray(array, order="C"), allow_pickle=False)
+                out.write(text)
+            for name, array in zip(names, arrays.values(), strict=True):
+                with member(archive, name) as out:
+                    np.lib.format.write_array(out, portable(array), (1, 0), allow_pickle=False)
         end = file.tell()
         digest = digest_of(file, end - DIGITS)
         file.seek(end - DIGITS)
         file.write(digest)
 
 
+def portable(array: np.ndarray) -> np.ndarray:
+    """The array row by row, its bytes in the order that all machines are told of: the same ones on each."""
+    array = np.asarray(array, order="C")
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def is_usable(name: str) -> bool:
+    """Whether a member can be called that: no path, and nothing that a zip file would change."""
+    if not name.isprintable() or "\\" in name or ":" in name or len(name) > 10_000:
+        return False
+    return not name.startswith("/") and not {"", ".", ".."} & set(name.split("/"))
+
+
 def member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """A new member, open for writing. It is dated 1980, as early as zip files can be."""
-    return archive.open(zipfile.ZipInfo(name), "w", force_zip64=True)
+    """A new member, open for writing, the same on every system. It is dated 1980, as early as zip files can be."""
+    info = zipfile.ZipInfo(name)
+    info.create_system = 3
+    return archive.open(info, "w", force_zip64=True)
 
 
 def digest_of(file: IO[bytes], size: int) -> bytes:
@@ -99,9 +131,9 @@ def opened(path: str | os.PathLike[str], whole: bool) -> tuple[dict[str, Any], d
                 return header, arrays
         except DataError:
             raise
-        # What zipfile and NumPy raise for one wrong byte or another: NotImplementedError, which is a RuntimeError, for
-        # an unknown compression, SyntaxError for a garbled header of an array.
-        except (ValueError, KeyError, EOFError, RuntimeError, SyntaxError, OverflowError, zipfile.BadZipFile) as error:
+        # What zipfile raises for one wrong byte or another: NotImplementedError, which is a RuntimeError, for an
+        # unknown compression, struct.error for a field that is too short.
+        except (ValueError, KeyError, EOFError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile) as error:
             refuse(path, f"{type(error).__name__}: {error}")
 
 
@@ -119,12 +151,13 @@ def check_digest(path: str | os.PathLike[str], file: IO[bytes], size: int) -> No
             got=f"{plural(size, 'byte')} that begin with {start!r} and end with {end[-8:]!r}",
             fix="copy the file again, or save it again; arrays of your own: net.storage.assign(arrays, where=...)",
         )
-    if digest_of(file, at) != end[len(MARK) :]:
+    found = digest_of(file, at)
+    if found != end[len(MARK) :]:
         raise DataError(
             "the file is damaged: its digest is not that of its contents",
             path=path,
             expected=f"SHA-256 {end[len(MARK) :].decode('ascii', 'replace')}",
-            got=f"SHA-256 {digest_of(file, at).decode()}",
+            got=f"SHA-256 {found.decode()}",
             fix="copy the file again, or use an older one; nothing of it was read",
         )
     file.seek(0)
@@ -136,7 +169,8 @@ def check_directory(file: IO[bytes], size: int) -> None:
     file.seek(max(0, at - 20 - 56))  # before it the one for files beyond 4 GB, and where that one is
     records = file.read(size - file.tell())[: -DIGITS - len(MARK)]
     end, locator, large = records[-22:], records[-42:-22], records[-98:-42]
-    if end[:4] != b"PK\x05\x06":
+    # The last such mark is where zipfile looks, so there must be no other behind it.
+    if end[:4] != b"PK\x05\x06" or b"PK\x05\x06" in end[1:]:
         raise ValueError("the list of members does not end where it should")
     length = int.from_bytes(end[12:16], "little")
     if locator[:4] == b"PK\x06\x07":
@@ -158,8 +192,9 @@ def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     for m in members:
         if m.compress_type != zipfile.ZIP_STORED or m.flag_bits & 1 or m.file_size != m.compress_size:
             raise ValueError(f"member {m.filename!r} is compressed or encrypted")
-    if not all(name.endswith(".npy") for name in names[1:]):
-        raise ValueError("a member that is no array")
+    for name in names[1:]:
+        if not name.endswith(".npy") or not is_usable(name):
+            raise ValueError(f"member {name[:100]!r}, which is no array, or would be a path")
     if sum(m.file_size for m in members) > size:
         raise ValueError("members that share bytes, or reach beyond the end of the file")
 
@@ -168,38 +203,37 @@ def read_json(archive: zipfile.ZipFile, m: zipfile.ZipInfo) -> dict[str, Any]:
     """The header."""
     if m.file_size > LONGEST:
         raise ValueError(f"a header of {plural(m.file_size, 'byte')}")
-    try:
-        header = json.loads(archive.read(m).decode())
-    except RecursionError:
-        header = None
-    if not isinstance(header, dict):
-        raise ValueError("a header that is no JSON object")
-    return header
+    return from_json(archive.read(m))
 
 
 def read_array(archive: zipfile.ZipFile, m: zipfile.ZipInfo) -> np.ndarray:
     """An array of numbers, for which no memory is asked before it is known to be there."""
+    name = m.filename[:100]
     with archive.open(m) as file:
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"member {m.filename!r} has a header of version {version}")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=LONGEST_NPY)
-        if dtype.kind not in "biuf" or dtype.hasobject or fortran or any(n < 0 for n in shape):
-            raise ValueError(f"member {m.filename!r} is no array of numbers row by row: {dtype}, {shape}")
+        start = file.read(10)
+        if start[:8] != b"\x93NUMPY\x01\x00":
+            raise ValueError(f"member {name!r} is no array that this library wrote")
+        match = NPY.fullmatch(file.read(int.from_bytes(start[8:], "little")))
+        if match is None:
+            raise ValueError(f"member {name!r} is no array of numbers row by row")
+        dtype, shape = np.dtype(match[1].decode()), tuple(int(n) for n in match[2].split(b",") if n.strip())
         left, wanted = m.file_size - file.tell(), math.prod(shape) * dtype.itemsize
         if left != wanted:
-            raise ValueError(f"member {m.filename!r} has {plural(left, 'byte')} for {plural(wanted, 'byte')}")
+            raise ValueError(f"member {name!r} has {plural(left, 'byte')} for {plural(wanted, 'byte')}")
         array = np.empty(shape, dtype)
-        room, got = memoryview(array.reshape(-1).view(np.uint8)), 0
+        room, got = array.reshape(-1).view(np.uint8), 0
         while got < wanted:
-            count = file.readinto(room[got:])  # type: ignore[attr-defined]
-            if not count:
-                raise EOFError(f"member {m.filename!r} ends too early")
-            got += count
+            block = file.read(min(BLOCK, wanted - got))
+            if not block:
+                raise EOFError(f"member {name!r} ends too early")
+            room[got : got + len(block)] = np.frombuffer(block, np.uint8)
+            got += len(block)
+        if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+            raise ValueError(f"member {name!r} holds what is neither true nor false")
         return array
 
 
-def refuse(path: str | os.PathLike[str], reason: str) -> Any:
+def refuse(path: str | os.PathLike[str], reason: str) -> NoReturn:
     """Errors: DataError."""
     raise DataError(
         "the file is not what net.save or a checkpoint writes",

@@ -208,14 +208,19 @@ class Network(Layer):
         return draw(self, path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes parameters and states by name to an .npz file, which NumPy alone can read."""
+        """Writes layers, parameters and states to a file, from which `tinynn.load` makes the network without its code.
+
+        NumPy alone can read the arrays, by name: np.load(path). With the ending .safetensors it is a file that many
+        programs read. An argument that no file holds, such as a lock, stays out; then `net.load` reads the file, into
+        a network that was built in code.
+        Errors: DataError where it cannot be written; MissingExtraError without the package safetensors.
+        """
         from tinynn.network import model_file  # not at the top: files and archives take 13 ms to import
 
-        self._built()
-        model_file.write(path, self.storage.arrays())
+        model_file.write(path, self)
 
     def load(self, path: str | os.PathLike[str]) -> Self:
-        """Reads parameters and states from a file that `save` wrote into this network, and returns it.
+        """Reads parameters and states, by name, from a file of `save` into this network, and returns it.
 
         Errors: DataError for a file that cannot be read, ShapeError where its arrays do not fit; nothing is changed
         then.
@@ -223,7 +228,7 @@ class Network(Layer):
         from tinynn.network import model_file
 
         self._built()
-        self.storage.assign(model_file.read(path), where=os.fspath(path))
+        self.storage.assign(model_file.arrays_in(path), where=os.fspath(path))
         return self
 
     def __getstate__(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np
 from tinynn.backend import Array, Ops
 from tinynn.errors import ConfigurationError, DataError, GradientError, ShapeError
 from tinynn.layer import Layer, Shape, attach
+from tinynn.network.bounds import Bounded
 from tinynn.random import generator
 from tinynn.site import Build, Declaration
 
@@ -35,15 +36,20 @@ class Storage:
     `params`, `grads`, `state`: flat arrays. `decayed`: how many leading elements of `params` L2 acts on. `work`: an
     array that an optimizer may overwrite. `parameters`, `gradients`, `states`: dictionaries from names such as `0.W`
     to views. `homes`: under the same names, the layers that declared them, as errors name them.
+    `values`: of a file, by name, in the place of initial ones. Errors: ShapeError where they are not those declared.
     """
 
-    def __init__(self, root: Layer, ops: Ops, dtype: np.dtype, seed: int) -> None:
+    def __init__(
+        self, root: Layer, ops: Ops, dtype: np.dtype, seed: int, values: dict[str, np.ndarray] | None = None
+    ) -> None:
         self.ops = ops
         declared = [(path, layer, d) for path, layer in root.walk() for d in layer._built().declared.values()]
         trained = [entry for entry in declared if entry[2].trained]
         trained.sort(key=lambda entry: not entry[2].decay)  # stable: within each half the layers' own order
         kept = [entry for entry in declared if not entry[2].trained]
         self.homes = {full_name(path, d.name): layer.where for path, layer, d in declared}
+        if values is not None:  # before any memory is asked for: declared is whatever a file says
+            check_fit({full_name(path, d.name): d.shape for path, _, d in declared}, values, "the file")
 
         offsets, size = layout([d.shape for _, _, d in trained])
         state_offsets, state_size = layout([d.shape for _, _, d in kept])
@@ -65,8 +71,10 @@ class Storage:
         ):
             for (path, layer, d), start in zip(entries, starts, strict=True):
                 view = vector[start : start + math.prod(d.shape)].reshape(d.shape)
-                view[...] = ops.asarray(initial_value(d, layer, full_name(path, d.name), seed), dtype)
-                views[full_name(path, d.name)] = view
+                name = full_name(path, d.name)
+                value = initial_value(d, layer, name, seed) if values is None else converted(ops, values[name], dtype)
+                view[...] = ops.asarray(value, dtype)
+                views[name] = view
                 layer._bind(d.name, view)
         for (path, layer, d), start in zip(trained, offsets, strict=True):
             gradient = self.grads[start : start + math.prod(d.shape)].reshape(d.shape)
@@ -89,28 +97,18 @@ class Storage:
         Errors: ShapeError for a name or shape that does not fit, DataError for what are no numbers.
         """
         views = {**self.parameters, **self.states}
-        for name in sorted({*views, *arrays}):
-            expected = views[name].shape if name in views else "no such array"
-            got = np.shape(arrays[name]) if name in arrays else "nothing of that name"
-            if expected != got:
-                raise ShapeError(
-                    f"array {name!r} does not fit the network",
-                    where=where,
-                    expected=expected,
-                    got=got,
-                    fix="build the network with the layers and the shape that it was saved with",
-                )
+        check_fit({name: view.shape for name, view in views.items()}, arrays, where)
         values = {}
         for name in views:
             try:
-                values[name] = real_numbers(self.ops, arrays[name])
-            except TypeError as error:
+                values[name] = converted(self.ops, arrays[name], views[name].dtype)
+            except (TypeError, OverflowError) as error:
                 raise DataError(
-                    f"array {name!r} does not hold numbers",
+                    f"array {name!r} does not hold numbers of the network's dtype",
                     where=where,
-                    expected="real numbers",
+                    expected=f"real numbers, within the range of {views[name].dtype}",
                     got=str(error),
-                    fix="save the model again",
+                    fix="save the model again" if isinstance(error, TypeError) else 'build with dtype="float64"',
                 ) from None
         for name, view in views.items():
             view[...] = self.ops.asarray(values[name], view.dtype)
@@ -136,17 +134,24 @@ class Storage:
 
 
 def build_layers(
-    root: Layer, shapes: tuple[Shape, ...], ops: Ops, dtype: np.dtype, seed: int, needs_dx: bool
+    root: Layer,
+    shapes: tuple[Shape, ...],
+    ops: Ops,
+    dtype: np.dtype,
+    seed: int,
+    needs_dx: bool,
+    values: dict[str, np.ndarray] | None = None,
 ) -> Storage:
     """Builds a layer with all it contains, as the root of a network, and lays out its storage.
 
+    `values`: of a file, in the place of initial ones; then the file also said what to build, which is held in bounds.
     When anything in it fails, every layer is left as it was before: a trained network survives a wrong `build`.
     """
-    build = Build(ops, dtype, weakref.ref(root))
+    build = (Build if values is None else Bounded)(ops, dtype, weakref.ref(root))
     try:
         attach(root, shapes, build, "", needs_dx)
         build.open = False
-        storage = Storage(root, ops, dtype, seed)
+        storage = Storage(root, ops, dtype, seed, values)
     except BaseException:
         for layer, before in reversed(build.undo):
             layer.__dict__.clear()
@@ -202,6 +207,34 @@ def initial_value(declaration: Declaration, layer: Layer, name: str, seed: int) 
             fix="start from finite numbers: nothing can be learned from NaN or infinity",
         )
     return value
+
+
+def check_fit(shapes: dict[str, Shape], arrays: dict[str, Any], where: str) -> None:
+    """Errors: ShapeError for the first array, by name, that is missing, too many, or of another shape."""
+    for name in sorted({*shapes, *arrays}):
+        expected = shapes.get(name, "no such array")
+        got = np.shape(arrays[name]) if name in arrays else "nothing of that name"
+        if expected != got:
+            raise ShapeError(
+                f"array {name!r} does not fit the network",
+                where=where,
+                expected=expected,
+                got=got,
+                fix="build the network with the layers and the shape that it was saved with",
+            )
+
+
+def converted(ops: Ops, values: Any, dtype: np.dtype) -> np.ndarray:
+    """The values on the host, in this dtype.
+
+    Errors: TypeError for anything but real numbers, OverflowError for finite ones that are infinite in it.
+    """
+    given = real_numbers(ops, values)
+    with np.errstate(over="ignore"):
+        array = given.astype(dtype, copy=False)
+    if given.dtype.itemsize > dtype.itemsize and (lost := np.isinf(array) & np.isfinite(given)).any():
+        raise OverflowError(str(given[lost][0]))
+    return array
 
 
 def real_numbers(ops: Ops, values: Any) -> np.ndarray:
