@@ -13,6 +13,7 @@ from tinynn import (
     Affine,
     ConfigurationError,
     DataError,
+    NonFiniteError,
     NotBuiltError,
     QuadraticCost,
     ReLU,
@@ -123,8 +124,8 @@ CASES: dict[str, Case] = {
     "validation=0.2": (lambda: learn(validation=0.2), ConfigurationError, "fit, validation", "float", "(x, targets)"),
     "divergence": (
         lambda: learn(network=net(Affine(3), QuadraticCost()), optimizer=SGD(1e30), epochs=5),
-        StateError,
-        "fit, epoch 2",
+        NonFiniteError,
+        "before the epoch",
         "inf",
         "smaller learning rate",
     ),

@@ -10,7 +10,7 @@ from tinynn.errors import ConfigurationError
 __all__ = ["check_arguments"]
 
 
-def check_arguments(optimizer: Any, validation: Any, checkpoint: Any, resume: bool, **counts: Any) -> None:
+def check_arguments(optimizer: Any, validation: Any, checkpoint: Any, resume: bool, finite: str, **counts: Any) -> None:
     """`counts`: integers >= 1 by name; None where none is asked for.
 
     Errors: ConfigurationError.
@@ -33,6 +33,14 @@ def check_arguments(optimizer: Any, validation: Any, checkpoint: Any, resume: bo
             expected="an object with step(net), such as SGD(0.1)",
             got=repr(optimizer),
             fix="fit(net, SGD(0.1), train, ...)",
+        )
+    if finite not in ("epoch", "step"):
+        raise ConfigurationError(
+            "there is nothing of that name after which fit looks for NaN and Inf",
+            where="fit",
+            expected='finite="epoch" or "step"',
+            got=repr(finite),
+            fix='finite="step"; with tinynn.check_finite() looks at every array of what you call yourself',
         )
     if checkpoint is None:
         for name, asked in (("every", counts["every"] is not None), ("resume", resume)):

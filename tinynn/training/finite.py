@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tinynn.errors import NonFiniteError
+from tinynn.errors import NonFiniteError, StateError
 from tinynn.network import Network
 from tinynn.network.blame import first_bad, made
 from tinynn.network.finite import check_finite
 
-__all__ = ["born", "not_finite"]
+__all__ = ["Watch", "born", "not_finite", "retold"]
 
 SHOWN = 6  # row numbers in an error
 
@@ -21,7 +21,7 @@ def not_finite(net: Network, loss: Any) -> bool:
     return unsound(net, net.storage.grads, loss)
 
 
-def born(net: Network, optimizer: Any, batches: Any, order: np.ndarray) -> NonFiniteError | None:
+def born(net: Network, optimizer: Any, batches: Any, order: Any) -> NonFiniteError | None:
     """The error that names step, layer, array and element of an epoch's first NaN or Inf; None if no step goes wrong.
 
     `net`, `optimizer`: as they were when the epoch began. They are left in mid-epoch: the caller puts them back.
@@ -89,16 +89,60 @@ def unsound(net: Network, vector: Any, number: Any = 0.0) -> bool:
     return first_bad(ops, vector) is not None or first_bad(ops, number) is not None
 
 
-def placed(error: NonFiniteError, net: Network, step: int, rows: np.ndarray) -> NonFiniteError:
+def placed(error: NonFiniteError, net: Network, step: int | None, rows: np.ndarray) -> NonFiniteError:
     """The same error, whose `where` says in which step, with which rows, and which of them it is, too."""
-    few = ", ".join(map(str, rows[:SHOWN].tolist()))
-    where = f"{error.where}; step {step} of the epoch (rows {few}"
-    where += f", ... {len(rows)} of them)" if len(rows) > SHOWN else ")"
+    where = f"{error.where}; {f'step {step} of the epoch ' if step else ''}(rows {few(rows)})"
     declared = dict(net.walk())[error.layer]._built().declared
     own = {*declared, *(f"d{name}" for name in declared)}
     if error.index and error.array not in own:  # what flows between layers has the batch as its first axis
         where += f", row {rows[error.index[0]]} of the data"
-    twin = NonFiniteError(error.what, where=where, expected=error.expected, got=error.got, fix=error.fix)
+    return retold(error, error.what, where)
+
+
+def retold(error: NonFiniteError, what: str, where: str) -> NonFiniteError:
+    """The same error in other words."""
+    twin = NonFiniteError(what, where=where, expected=error.expected, got=error.got, fix=error.fix)
     for name in ("layer", "phase", "array", "index", "value"):
         setattr(twin, name, getattr(error, name))
     return twin.with_traceback(error.__traceback__)
+
+
+class Watch:
+    """`before()` and `after(loss, batch, rows)` of every step, between which its gradients are written.
+
+    Errors: NonFiniteError where loss or gradients are not finite; parameters and states are then as they were before.
+    """
+
+    def __init__(self, net: Network) -> None:
+        self.net = net
+        self.state = net.storage.state.copy()
+
+    def before(self) -> None:
+        """What the step will change is kept."""
+        self.state[...] = self.net.storage.state
+
+    def after(self, loss: Any, batch: tuple[Any, ...], rows: np.ndarray) -> None:
+        """A look at the step; the update is still to come."""
+        if not not_finite(self.net, loss):
+            return
+        state = self.net.storage.state
+        state[...] = self.state
+        try:
+            look_inside(self.net, batch)
+        except NonFiniteError as error:
+            raise placed(error, self.net, None, rows) from None
+        finally:
+            state[...] = self.state
+        raise StateError(
+            "loss or gradients are not finite, but they are when the step is made again by the layers' own code",
+            where=f"rows {few(rows)}",
+            expected="the same step, whatever makes it",
+            got=f"a loss of {float(self.net.ops.to_host(loss))}",
+            fix="fit(..., capture=False); if that helps, it is a mistake of tinynn's",
+        )
+
+
+def few(rows: np.ndarray) -> str:
+    """The numbers of the first rows."""
+    text = ", ".join(map(str, rows[:SHOWN].tolist()))
+    return f"{text}, ... {len(rows)} of them" if len(rows) > SHOWN else text

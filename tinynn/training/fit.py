@@ -14,6 +14,7 @@ from tinynn.network import Network
 from tinynn.training.arguments import check_arguments
 from tinynn.training.course import Course
 from tinynn.training.examples import checked
+from tinynn.training.finite import Watch, born, retold
 from tinynn.training.history import History
 from tinynn.training.interrupt import Interruptible
 from tinynn.training.order import Order, order_of
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tinynn.training.keeper import Keeper
 
 __all__ = ["Optimizer", "fit"]
+
+PATIENCE = 600.0  # seconds of an epoch up to which its steps are made again, to find where it went wrong
 
 
 class Optimizer(Protocol):
@@ -48,6 +51,7 @@ def fit(
     every: int | None = None,
     keep: int = 3,
     resume: bool = False,
+    finite: str = "epoch",
 ) -> History:
     """For every batch of every epoch: forward, backward, step.
 
@@ -67,13 +71,18 @@ def fit(
     threads, versions, settings) where that cannot be had. Without a checkpoint yet the run begins. `tinynn.load` reads
     the network of a checkpoint.
 
+    `finite`: loss and parameters are looked at after each "epoch", and where they are not finite its steps are made
+    again to find the layer, array and element where the first NaN or Inf was born; "step" looks at loss and gradients
+    of each step before it updates anything, and takes one step at a time.
+
     Ctrl-C ends the run after the step or the call that it meets: the epochs so far are returned, the network keeps what
     it has learned. With `checkpoint` so does SIGTERM, which then takes its course.
-    Errors: TinynnError of the kind that fits; StateError when the loss or a parameter is no longer finite, and network
-    and optimizer are then as they were before that epoch. DataError for a checkpoint that cannot be written or read.
+    Errors: TinynnError of the kind that fits; NonFiniteError, a StateError, for what is no longer finite: network and
+    optimizer are then as they were before that epoch, or with finite="step" before that step. DataError for a
+    checkpoint that cannot be written or read.
     """
     counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "every": every, "keep": keep}
-    check_arguments(optimizer, validation, checkpoint, resume, **counts)
+    check_arguments(optimizer, validation, checkpoint, resume, finite, **counts)
     data = checked(net, train, "train")
     if validation is not None:
         validation = checked(net, validation, "validation")
@@ -86,6 +95,7 @@ def fit(
         Interruptible(terminable=checkpoint is not None) as run,
         recorded as steps,
     ):
+        steps.watch = Watch(net) if finite == "step" else None
         keeper = None
         if checkpoint is not None:
             from tinynn.training.keeper import Keeper  # not at the top: files and archives take 13 ms to import
@@ -126,7 +136,7 @@ def one_epoch(
         if keeper is not None and keeper.due:
             course.net.ops.wait()
             course.seconds += time.perf_counter() - started
-            refuse_divergence(course, shown)
+            refuse_divergence(course, steps, order, shown)
             keeper.write()
             started = time.perf_counter()
     course.net.ops.wait()
@@ -134,26 +144,36 @@ def one_epoch(
     if run.asked and keeper is None:
         shown.end(None)
         return
-    refuse_divergence(course, shown)  # no checkpoint is made of what cannot be gone on with
+    refuse_divergence(course, steps, order, shown)  # no checkpoint is made of what cannot be gone on with
     if run.asked:
         shown.end(None)
     else:
         course.end()
 
 
-def refuse_divergence(course: Course, shown: Progress) -> None:
-    """Errors: StateError, and all is then as it was before the epoch."""
-    storage = course.net.storage
-    largest = float(course.net.ops.to_host(abs(storage.params).max())) if storage.params.size else 0.0
+def refuse_divergence(course: Course, steps: Steps, order: np.ndarray | Order, shown: Progress) -> None:
+    """Errors: StateError, of the kind that names the layer where it can be found; all is as it was before the epoch."""
+    net, storage = course.net, course.net.storage
+    largest = float(net.ops.to_host(abs(storage.params).max())) if storage.params.size else 0.0
     loss = course.tally.loss()
     if math.isfinite(loss) and math.isfinite(largest):
         return
-    course.before.restore()
     shown.end(None)
+    course.before.restore()
+    what = f"the run diverged in epoch {course.epoch + 1}"
+    after = "network and optimizer are as they were before the epoch"
+    found, fix = None, "a smaller learning rate, or inputs of smaller size (Rescale)"
+    if course.seconds < PATIENCE:
+        found = born(net, course.optimizer, steps.batches, order)
+        course.before.restore()
+    else:
+        fix += '; fit(..., finite="step") looks at every step, and names the layer'
+    if found is not None:
+        raise retold(found, f"{what}: {found.what}", f"{found.where}; {after}")
     raise StateError(
-        f"the run diverged in epoch {course.epoch + 1}",
-        where=f"fit, epoch {course.epoch + 1}; the parameters are those from before it",
+        what,
+        where=f"fit, epoch {course.epoch + 1}; {after}",
         expected="a finite loss and finite parameters",
         got=f"a loss of {loss}, a largest parameter of {largest}",
-        fix="a smaller learning rate, or inputs of smaller size (Rescale)",
+        fix=fix,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from tinynn.network import Network
 from tinynn.network.sources import Source
 from tinynn.training.batches import Batches
+from tinynn.training.finite import Watch
 from tinynn.training.order import Order
 from tinynn.training.run import Run
 from tinynn.training.step import Step
@@ -33,6 +35,7 @@ class Steps:
         self.run: Any = None
         self.asked = not (capture and batches.whole)  # whether there can be a run was found out
         self.settings: list[dict[str, Any]] = []
+        self.watch: Any = None  # who looks at every step
 
     def __call__(
         self, order: np.ndarray | Order, tally: Tally, done: int = 0, pause: Callable[[int], int] | None = None
@@ -40,9 +43,9 @@ class Steps:
         size = self.batches.batch_size
         full = len(order) // size
         while done * size < len(order):
-            if not self.asked and done < full:
+            if not self.asked and done < full and self.watch is None:
                 self.ask(size)
-            if self.run is not None and done < full:
+            if self.run is not None and done < full and self.watch is None:
                 until = min(full, done + self.run.count)  # an order may be computed: no more is asked of it
                 until = until if pause is None else min(until, pause(done))
                 count = self.run(order[done * size : until * size], tally)
@@ -51,11 +54,17 @@ class Steps:
                     yield done
                     continue
                 self.run = None
-            batch = self.batches.gather(order[done * size : (done + 1) * size])
+            rows = order[done * size : (done + 1) * size]
+            batch = self.batches.gather(rows)
+            watch = self.watch if self.begun else Watch(self.net)  # what is wrong from the start is said at the start
+            if watch is not None:
+                watch.before()
             loss, given = self.step(batch)
-            if not self.begun:
+            if watch is not None:
+                if not self.begun and math.isfinite(self.net.ops.to_host(loss)):
+                    self.net.storage.check_gradients_written()
+                watch.after(loss, batch, rows)
                 self.begun = True
-                self.net.storage.check_gradients_written()
             tally.add(loss, *given)  # before the optimizer, which may run the network again, into the same arrays
             self.optimizer.step(self.net)
             done += 1
