@@ -69,10 +69,13 @@ class Shards:
         homes = np.searchsorted(self.ends, rows, side="right")
         outs = tuple([np.empty((len(rows), *shape), dtype) for dtype, shape in self.kinds])
         order = np.argsort(homes, kind="stable")
-        cuts = np.flatnonzero(np.diff(homes[order])) + 1
-        for places in np.split(order, cuts) if rows.size else ():
+        starts = np.flatnonzero(np.diff(homes[order], prepend=-1)).tolist()
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=False):
+            places: Any = order[start:end]
             shard = int(homes[places[0]])
-            within = rows[places] - (self.ends[shard] - self.headers[shard][0].shape[0])
+            within: Any = rows[places] - (self.ends[shard] - self.headers[shard][0].shape[0])
+            if end - start == 1:  # as of most shards where they are many: NumPy copies a slice sooner
+                places, within = slice(int(places[0]), int(places[0]) + 1), slice(int(within[0]), int(within[0]) + 1)
             for x, out in zip(self.map(shard), outs, strict=True):
                 out[places] = x[within]
         return outs[0], outs[1]
