@@ -15,6 +15,7 @@ from tinynn import (
     DataError,
     GradientError,
     LabelError,
+    NonFiniteError,
     NotBuiltError,
     ReLU,
     Sequential,
@@ -36,6 +37,7 @@ BUILTIN = {
     LabelError: ValueError,
     DataError: ValueError,
     StateError: RuntimeError,
+    NonFiniteError: FloatingPointError,
     NotBuiltError: AttributeError,
     GradientError: AssertionError,
 }

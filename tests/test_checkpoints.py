@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from checkpoint_helpers import BATCH, EPOCHS, T, X, checkpoints, network, outcome, trained
 
+import tinynn
 from tinynn import (
     SGD,
     Adagrad,
@@ -143,6 +144,23 @@ def test_the_last_ones_are_kept(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     trained(network(), epochs=4, checkpoint=tmp_path, every=4, keep=2, resume=True)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".npz") == ["notes", "step-000000099.txt"]
+
+
+def test_the_network_of_a_checkpoint_is_read_like_a_saved_one(tmp_path: Path) -> None:
+    net = network()
+    trained(net, checkpoint=tmp_path, epochs=2)
+    path = checkpoints(tmp_path)[-1]
+    again = tinynn.load(path)
+    np.testing.assert_array_equal(again.predict(X), net.predict(X))
+    np.testing.assert_array_equal(network().load(path).predict(X), net.predict(X))
+    with np.load(path) as file:
+        np.testing.assert_array_equal(file["0.W"], net.storage.parameters["0.W"])
+
+
+def test_a_saved_network_is_no_checkpoint(tmp_path: Path) -> None:
+    network().save(tmp_path / "step-000000003.npz")
+    with pytest.raises(DataError, match="no checkpoint of a run"):
+        trained(network(), checkpoint=tmp_path, resume=True)
 
 
 def test_a_finished_run_is_not_written_over(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from tinynn.data import archive
 from tinynn.data.files import list_folder, make_folder, remove_litter
 from tinynn.errors import ConfigurationError, DataError, TinynnError
-from tinynn.network import Network
+from tinynn.network.model_file import check_format, contents
 from tinynn.training.course import Course
 from tinynn.training.packing import pack, unpack
 
@@ -56,8 +56,9 @@ class Checkpoints:
         """One more file; the oldest beyond `keep` are removed. Errors: DataError; the older files are there then."""
         numbers, arrays = pack(course)
         numbers["seen"] = {str(n): times for n, times in seen.items()}
-        contents = {**header(course.net), "run": {**self.about, "course": numbers}}
-        archive.write(self.folder / f"step-{course.steps:09d}.npz", contents, arrays)
+        header, arguments = contents(course.net)
+        header["run"] = {**self.about, "course": numbers}
+        archive.write(self.folder / f"step-{course.steps:09d}.npz", header, {**arrays, **arguments})
         self.latest = course.steps
         for path in self.paths()[: -self.keep]:
             remove(path)
@@ -70,7 +71,7 @@ class Checkpoints:
         first: DataError | None = None
         for path in reversed(self.paths()):
             try:
-                contents, arrays = archive.read(path)
+                header, arrays = archive.read(path)
             except DataError as error:
                 first = first or error
                 continue
@@ -80,7 +81,7 @@ class Checkpoints:
                     RuntimeWarning,
                     stacklevel=4,
                 )
-            return path, contents, arrays
+            return path, header, arrays
         if first is not None:
             raise first
         return None
@@ -93,10 +94,11 @@ class Checkpoints:
         found = self.read()
         if found is None:
             return None
-        path, contents, arrays = found
+        path, header, arrays = found
         try:
-            run = contents["run"]
-            refuse_another(path, run, self.about, contents, header(course.net))
+            check_format(path, header)
+            run = header["run"]
+            refuse_another(path, run, self.about, header["network"], contents(course.net)[0]["network"])
             unpack(course, run["course"], arrays)
             seen = {int(n): int(times) for n, times in run["course"]["seen"].items()}
         except TinynnError:
@@ -129,12 +131,12 @@ def remove(path: Path) -> None:
 
 
 def refuse_another(
-    path: Path, run: dict[str, Any], about: dict[str, Any], contents: dict[str, Any], own: dict[str, Any]
+    path: Path, run: dict[str, Any], about: dict[str, Any], network: dict[str, Any], own: dict[str, Any]
 ) -> None:
     """Errors: ConfigurationError for a checkpoint of another network, on other data or in another order."""
     names = ["rows", "batch_size", "seed", *(["data"] if about["fixed"] else [])]
     pairs = {name: (run[name], about[name]) for name in names}
-    pairs["network"] = plain(contents["network"]), plain(own["network"])
+    pairs["network"] = plain(network), plain(own)
     for name, (before, now) in pairs.items():
         if before != now:
             raise ConfigurationError(
@@ -146,14 +148,7 @@ def refuse_another(
             )
 
 
-def plain(network: Any) -> Any:
-    """A network's description without what may differ from one process to the next."""
-    if isinstance(network, dict):
-        if "unsaved" in network:
-            return "unsaved"
-        return {name: plain(value) for name, value in network.items() if name not in ("backend", "precision", "seed")}
-    return [plain(value) for value in network] if isinstance(network, list) else network
-
-
-def header(net: Network) -> dict[str, Any]:
-    return {"network": {"repr": repr(net)}}
+def plain(network: dict[str, Any]) -> dict[str, Any]:
+    """A network's description without where and with which seed it was built."""
+    build = {name: value for name, value in network["build"].items() if name not in ("backend", "precision", "seed")}
+    return {**network, "build": build}
