@@ -34,6 +34,7 @@ from tinynn import (
     Residual,
     Sequential,
     SoftmaxCrossEntropy,
+    StateError,
     Tanh,
     check_finite,
 )
@@ -206,7 +207,8 @@ def test_what_is_planted_is_found(name: str, place: str, backend: str) -> None:
             expected.clear()
         error = caught(call)
         phase = "forward" if place == "predict" else place
-        assert_named(error, layer, phase, *expected[0], value)
+        array, index = expected[0]
+        assert_named(error, layer, phase, array, index, value)
         assert (place == "predict") == ("forward, in predict" in str(error))
         assert subject.untouched()
         met += 1
@@ -342,6 +344,26 @@ def test_within_it_predict_and_evaluate_give_what_they_give_outside() -> None:
         np.testing.assert_array_equal(net.predict(X), expected[0])
 
 
+def test_what_predict_has_recorded_is_not_asked() -> None:
+    net = Sequential(Affine(5), Tanh(), Affine(3)).build((4,))
+    for _ in range(4):
+        net.predict(X)
+    net.layers[0].W[1, 2] = np.inf  # Tanh makes 1 or -1 of it
+    assert np.isfinite(net.predict(X)).all()
+    error = caught(lambda: net.predict(X))
+    assert_named(error, net.layers[0], "parameter", "W", (1, 2), math.inf)
+
+
+@pytest.mark.parametrize("call", ["predict", "loss"])
+def test_caches_from_before_it_are_stale(call: str) -> None:
+    net = classifier()
+    _, cache = net.forward(X, T)
+    with check_finite():
+        getattr(net, call)(*(X, T)[: 1 if call == "predict" else 2])
+    with pytest.raises(StateError, match="stale"):
+        net.backward(1.0, cache)
+
+
 def test_integers_are_not_looked_at_and_large_numbers_are_no_infinity() -> None:
     net = Sequential(Embedding(9, 4), Affine(3)).build((2,))
     with check_finite():
@@ -437,12 +459,26 @@ def test_an_exception_in_a_layer_comes_through_and_leaves_nothing_behind() -> No
 
 
 def test_numpys_own_alarm_does_not_come_before_it() -> None:
-    net = classifier()
-    net.layers[0].W[...] = 3e38
-    for how in ("raise", "warn", "ignore"):
-        with np.errstate(all=how):
-            error = caught(lambda: net.forward(X, T))
-            assert (error.layer, error.phase) == ("0", "forward")
+    class Wrong(Layer):
+        """y = x; dx = what NumPy would warn of."""
+
+        def __init__(self, f: Callable[[Any], Any]) -> None:
+            self.f = f
+
+        def forward(self, x: Any) -> Any:
+            return x, None
+
+        def backward(self, dy: Any, cache: None) -> Any:
+            return self.f(dy)
+
+    numbers = np.zeros((6, 4), np.float32)
+    for f in (lambda dy: dy / 0, lambda dy: (dy + 1) / 0, lambda dy: np.exp(dy + 1e3), lambda dy: np.log(dy - 1)):
+        net = Sequential(Affine(4), Wrong(f)).build((4,))
+        _, cache = net.forward(X)
+        for how in ("raise", "warn", "ignore"):
+            with np.errstate(all=how):
+                error = caught(lambda net=net, cache=cache: net.backward(numbers, cache))
+            assert (error.layer, error.phase, error.array) == ("1", "backward", "dx")
             assert isinstance(error, FloatingPointError)
 
 
