@@ -46,25 +46,31 @@ class Embedding(Layer):
                 fix="x.astype(int); Embedding must be the first to read the input",
             )
         ids = self.empty("ids", x.shape, self.xp.uint32)
-        self.xp.copyto(ids, x, casting="unsafe")  # a negative one would count from the end; now it is out of range
+        held = self.within(x) if x.dtype.itemsize > 4 else x
+        self.xp.copyto(ids, held, casting="unsafe")  # a negative one would count from the end; now it is out of range
         try:
             return self.ops.look_up(self.W, ids, out=self.empty("y", (*x.shape, self.D))), ids
         except IndexError:
-            self.refuse(self.ops.to_host(ids))
+            self.refuse(self.ops.to_host(ids), self.ops.to_host(x))
             raise
+
+    def within(self, x: Array) -> Array:
+        """x, and of what is no number of a vector -1 or V: 2**32 would come back as 0 when it is cut to 32 bits."""
+        held = self.xp.minimum(x, self.ops.scalar(self.V, x.dtype), out=self.empty("held", x.shape, x.dtype))
+        return held if x.dtype.kind == "u" else self.xp.maximum(held, self.ops.scalar(-1, x.dtype), out=held)
 
     def backward(self, dy: Array, ids: Array) -> None:
         self.ops.look_up_backward(dy, ids, out=self.dW)
 
-    def refuse(self, x: Any) -> None:
+    def refuse(self, ids: Any, x: Any) -> None:
         """Errors: DataError with the first integer that is out of range and its place."""
-        wrong = x >= self.V
+        wrong = ids >= self.V
         row, *place = (int(i) for i in next(zip(*wrong.nonzero(), strict=True)))
         raise DataError(
             "an embedding has no vector for this integer",
             where=f"{self.where}, row {row}" + (f", element {tuple(place)}" if place else ""),
             expected=f"0 to {self.V - 1}",
-            got=int(x[(row, *place)].astype("int32")),
+            got=int(x[(row, *place)]),
             fix="give Embedding as many vectors as there are different integers, counted from 0",
         )
 

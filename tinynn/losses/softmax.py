@@ -74,6 +74,7 @@ class SoftmaxCrossEntropy(Loss):
         self.has_labels(scores, targets)
         p = self.empty("p", scores.shape, self.xp.float64)
         try:
+            self.check_wide(targets)
             rows = targets if self.plain and weights is None else self.weighted_rows(targets, weights, scores.shape)
             L = self.ops.softmax_cross_entropy(scores, rows, p, out=self.empty("L", ()))
         except IndexError:
@@ -84,6 +85,8 @@ class SoftmaxCrossEntropy(Loss):
     def weighted_rows(self, targets: Array, weights: Array | None, shape: tuple[int, ...]) -> Array:
         """Rows whose plain loss, divided by N, is what the settings and weights ask for: all of them in one factor."""
         xp, (n, classes) = self.xp, shape
+        if weights is not None:
+            self.check_kind(n, weights)
         rows = xp.zeros(shape) if targets.ndim == 1 else targets.astype(xp.float64)
         if targets.ndim == 1:
             rows[xp.arange(n), self.in_range(targets)] = 1
@@ -91,9 +94,14 @@ class SoftmaxCrossEntropy(Loss):
         total = self.total_weight(targets, weights)
         counts = self.counts(targets)
         if weights is not None:
-            self.check_kind(n, weights)
             counts = counts * weights
         return rows * (counts * n / xp.where(total > 0, total, 1))[:, None]
+
+    def check_wide(self, targets: Array) -> None:
+        """IndexError for a label that would come back into the range when it is cut to 32 bits; nothing on a device."""
+        if targets.ndim == 1 and targets.dtype.itemsize > 4:
+            labels = targets if self.ignore is None else self.xp.where(targets == self.ignore, 0, targets)
+            self.ops.check_labels(labels, self._of_class.shape[0])
 
     def in_range(self, labels: Array) -> Array:
         """The labels as indices, ignored ones as 0; a negative one, which would count from the end, out of range."""
