@@ -27,7 +27,7 @@ class Ops(ActivationVerbs, NormalVerbs, RandomVerbs, SoftmaxVerbs, StepVerbs, Up
 
     @abstractmethod
     def asarray(self, x: Any, dtype: Any = None) -> Array:
-        """x on this device, in `dtype` if one is named; no copy where none is needed."""
+        """x on this device, in `dtype` if one is named, in the machine's byte order; no copy where none is needed."""
 
     @abstractmethod
     def to_host(self, x: Array) -> np.ndarray:

@@ -26,7 +26,9 @@ class NumpyOps(Ops):
         self._ones: dict[tuple[int, np.dtype], np.ndarray] = {}
 
     def asarray(self, x: Any, dtype: Any = None) -> np.ndarray:
-        return np.asarray(x, dtype=dtype)
+        x = np.asarray(x, dtype=dtype)
+        # Compiled code and devices read the bytes as the machine orders them.
+        return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
     def to_host(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinynn.backend import Array
-from tinynn.errors import DataError, ShapeError, StateError
+from tinynn.errors import DataError, ShapeError, StateError, TinynnError
 from tinynn.layer import Shape
 from tinynn.network.explain import batch_shape
 
@@ -28,7 +28,7 @@ def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array
     received = []
     for i, x in enumerate(xs):
         if i >= len(shapes):
-            x = x if type(x) is net.xp.ndarray else as_array(net, x, "the targets are", "one for each row of x")
+            x = as_array(net, x, "the targets are", "one for each row of x")
         elif not is_ready(x, net, shapes[i]):
             x = as_input(net, x, i)
         received.append(x)
@@ -70,7 +70,13 @@ def refuse_number(net: Any, xs: tuple[Any, ...], targets: bool) -> NoReturn:
 
 def is_ready(x: Any, net: Any, shape: Shape) -> bool:
     """Whether x can be taken as it is, like every batch of a training run."""
-    return type(x) is net.xp.ndarray and x.dtype is net.dtype and x.shape[1:] == shape and x.ndim > len(shape)
+    fits = type(x) is net.xp.ndarray and x.dtype is net.dtype and x.shape[1:] == shape and x.ndim > len(shape)
+    return fits and (x.flags.c_contiguous or is_inner(net))
+
+
+def is_inner(net: Any) -> bool:
+    """Whether it is a layer of another network: it gets layers' arrays, which records of their calls must know."""
+    return bool(net._site.path)
 
 
 def as_input(net: Any, x: Any, i: int) -> Array:
@@ -100,22 +106,54 @@ def as_input(net: Any, x: Any, i: int) -> Array:
 
 
 def as_array(net: Any, values: Any, what: str, expected: str) -> Array:
-    """The values on the network's device, of the dtype that they have.
+    """The values on the network's device, of the dtype that they have, one row behind the other.
 
-    Errors: ShapeError for nested lists of different lengths.
+    A copy of what is strided, column-major, or in foreign byte order: the same numbers must give the same bits however
+    they lie in memory, and sums over strides are added up in another order.
+
+    Errors: ShapeError for nested lists of different lengths, DataError for masked values and for what is no array.
     """
-    if type(values) is net.xp.ndarray:
-        return values
-    try:
-        return net.ops.asarray(values)
-    except ValueError as error:
-        raise ShapeError(
-            f"{what} no array",
-            where=net.where,
-            expected=expected,
-            got=str(error),
-            fix="cut or pad the rows to one length",
-        ) from error
+    if type(values) is not net.xp.ndarray:
+        refuse_masked(values, what, net.where)
+        try:
+            values = net.ops.asarray(values)
+        except TinynnError:
+            raise
+        except ValueError as error:
+            raise ShapeError(
+                f"{what} no array",
+                where=net.where,
+                expected=expected,
+                got=str(error),
+                fix="cut or pad the rows to one length",
+            ) from error
+        except Exception as error:  # whatever the values' own __array__, __len__ or __getitem__ raises
+            raise DataError(
+                f"{what} no array",
+                where=net.where,
+                expected=expected,
+                got=f"a {type(values).__name__}, of which NumPy can make none: {type(error).__name__}: {error}",
+                fix="pass a NumPy array, or lists of numbers",
+            ) from error
+    elif not values.dtype.isnative:
+        values = net.ops.asarray(values)
+    return values if values.flags.c_contiguous or is_inner(net) else values.copy()
+
+
+def refuse_masked(values: Any, what: str, where: str) -> None:
+    """A masked value is a missing one, and the number behind it may be anything. Errors: DataError with the row."""
+    if not isinstance(values, np.ndarray) or type(values) is np.ndarray:
+        return
+    mask = np.asarray(getattr(values, "mask", False))
+    if mask.dtype == bool and mask.any():
+        row = int(np.argwhere(np.broadcast_to(mask, values.shape))[0][0]) if values.ndim else 0
+        raise DataError(
+            f"{what} masked in row {row}",
+            where=f"{where}, row {row}",
+            expected="a number in every place",
+            got=f"a {type(values).__name__} with masked values",
+            fix="fill them, x.filled(0), or leave their rows out",
+        )
 
 
 def receive_gradients(net: Any, dy: Any, shapes: Sequence[Shape]) -> Any:
