@@ -36,7 +36,7 @@ def test_programs_run_and_print_what_the_readme_shows(tmp_path: Path) -> None:
     assert len(programs()) >= 4
     script = tmp_path / "readme.py"
     script.write_text(f"\nprint({MARK!r})\n".join(code for code, _ in programs()), encoding="utf-8")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for printed, (_, expected) in zip(done.stdout.split(MARK + "\n"), programs(), strict=True):
         assert same_text(printed, expected or "")
