@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from data_helpers import idx_bytes, idx_header
+from data_helpers import idx_bytes
 from fuzz_corpus import (
     IMAGES,
     LABELS,
@@ -43,6 +44,14 @@ GZ = gz(IMAGES)
 def changed(content: bytes, at: int, to: bytes) -> bytes:
     at %= len(content)
     return content[:at] + to + content[at + len(to) :]
+
+
+EVERY_FIELD = b"\3\0abcname\0comment\0"
+
+
+def header_sum(flags: int, fields: bytes) -> bytes:
+    """The checksum of a gzip header, its last two bytes."""
+    return (zlib.crc32(b"\x1f\x8b\x08" + bytes([flags]) + bytes(6) + fields) & 0xFFFF).to_bytes(2, "little")
 
 
 def body(bits: bytes) -> Callable[[], bytes]:
@@ -118,6 +127,7 @@ GZIPPED: dict[str, Case] = {
     "gzip: a name, and nothing else": Case(lambda: GZ[:3] + b"\x08" + bytes(6) + b"name", "within the name"),
     "gzip: extra field of 65,535 cut": Case(lambda: gz(IMAGES, flags=4, fields=b"\xff\xff"), "format's own bytes"),
     "gzip: a checksum of the header cut": Case(lambda: GZ[:3] + b"\x02" + bytes(6) + b"\0", "format's own bytes"),
+    "gzip: a wrong checksum of the header": Case(lambda: gz(IMAGES, flags=2, fields=b"\0\0"), "header has another"),
     "gzip: a block of type 3": Case(body(b"\x07"), "damaged"),
     "gzip: a stored block that contradicts itself": Case(body(b"\x01\x05\0\0\0abcde"), "damaged"),
     "gzip: a stored block that takes the checksum for data": Case(body(b"\x01\xff\xff\0\0"), "not an IDX file"),
@@ -166,12 +176,10 @@ BOMBS: dict[str, Case] = {
 HOSTILE: dict[str, Case] = {**HEADERS, **OTHERS, **GZIPPED, **BOMBS}
 
 ACCEPTED: dict[str, Callable[[], bytes]] = {
-    "gzip with every field": lambda: gz(IMAGES, flags=31, fields=b"\3\0abcname\0comment\0\0\0"),
+    "gzip with every field": lambda: gz(IMAGES, flags=31, fields=EVERY_FIELD + header_sum(31, EVERY_FIELD)),
     "gzip in 208 members": lambda: b"".join(gz(IMAGES[i : i + 1]) for i in range(208)),
     "gzip with 999 members of nothing": lambda: gz(b"") * 999 + GZ,
     "gzip with zeros between and behind": lambda: gz(IMAGES[:7]) + bytes(100_000) + gz(IMAGES[7:]) + bytes(8 << 20),
     "gzip without compression": lambda: gz(IMAGES, body=deflated(IMAGES, 0)),
     "gzip with a name of 100,000 letters": lambda: gz(IMAGES, flags=8, fields=b"n" * 100_000 + b"\0"),
 }
-
-LABELS_OUT_OF_RANGE = idx_header(0x08, 1 << 24)

@@ -33,7 +33,7 @@ class GzipStream:
         self._file = file
         self._buffer = b""  # read from the file, and not used yet
         self._member: zlib._Decompress | None = None
-        self._crc = self._length = self._empty = 0
+        self._crc = self._length = self._empty = 0  # the checksum so far, of the header and then of the data
 
     def read(self, count: int, /) -> bytes:
         """At least one and at most `count` bytes, or none at the end."""
@@ -64,6 +64,7 @@ class GzipStream:
             if not self._fill():
                 raise EOFError("the file ends within the gzip format's own bytes")
         data, self._buffer = self._buffer[:count], self._buffer[count:]
+        self._crc = zlib.crc32(data, self._crc)
         return data
 
     def _begin(self) -> bool:
@@ -73,6 +74,7 @@ class GzipStream:
             if not self._fill():
                 return False
             self._buffer = self._buffer.lstrip(b"\0")
+        self._crc = 0
         if self._take(2) != GZIP_MAGIC:
             raise zlib.error("what follows is no gzip member: it does not begin with 0x1F8B")
         method, flags = self._take(8)[:2]
@@ -87,8 +89,9 @@ class GzipStream:
             self._take(int.from_bytes(self._take(2), "little"))
         for _ in range(bool(flags & _HAS_NAME) + bool(flags & _HAS_COMMENT)):
             self._skip_text()
-        if flags & _HAS_CRC:
-            self._take(2)
+        right = (self._crc & 0xFFFF).to_bytes(2, "little")
+        if flags & _HAS_CRC and self._take(2) != right:
+            raise zlib.error("the header has another checksum than it says")
         self._member = zlib.decompressobj(-zlib.MAX_WBITS)
         self._crc = self._length = 0
         return True
@@ -99,12 +102,12 @@ class GzipStream:
                 raise zlib.error(f"a name or comment of more than {_MAX_HEADER:,} bytes")
             if not self._fill():
                 raise EOFError("the file ends within the name in it")
-        self._buffer = self._buffer[end + 1 :]
+        self._take(end + 1)
 
     def _end(self) -> None:
-        self._member = None
-        crc, length = self._take(4), self._take(4)
-        if int.from_bytes(crc, "little") != self._crc:
-            raise zlib.error(f"CRC 0x{int.from_bytes(crc, 'little'):08X} promised, 0x{self._crc:08X} found")
-        if int.from_bytes(length, "little") != self._length & 0xFFFFFFFF:
-            raise zlib.error(f"a length of {int.from_bytes(length, 'little')} promised, {self._length} found")
+        self._member, found = None, self._crc
+        crc, length = (int.from_bytes(self._take(4), "little") for _ in range(2))
+        if crc != found:
+            raise zlib.error(f"CRC 0x{crc:08X} promised, 0x{found:08X} found")
+        if length != self._length & 0xFFFFFFFF:
+            raise zlib.error(f"a length of {length} promised, {self._length} found")
