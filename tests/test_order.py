@@ -99,6 +99,15 @@ def test_the_order_does_not_depend_on_how_it_is_sliced(cuts: list[int], short: b
         order.LISTED, order.BLOCK = before
 
 
+@pytest.mark.parametrize("size", [1, 7, 13, 21, 63, 64, 65, 66])
+def test_batches_one_behind_the_other_are_the_whole_order(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(order, "LISTED", 10)
+    monkeypatch.setattr(order, "BLOCK", 64)
+    rows, whole = Order(3, 0, 1000), Order(3, 0, 1000)[:]
+    for start in range(0, 1000, size):
+        np.testing.assert_array_equal(rows[start : start + size], whole[start : start + size])
+
+
 def test_slices_stay_what_they_are() -> None:
     rows = Order(0, 0, LARGE)
     first = rows[0:100]

@@ -6,6 +6,7 @@ import copy
 import os
 import pickle
 import shutil
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -92,6 +93,11 @@ def test_nothing_is_mapped_before_rows_are_asked_for_and_few_files_are_at_one_ti
     assert len(data.mapped) == 8
     data.take(np.arange(80))
     assert len(data.mapped) == 8
+    again = datasets.shards(tmp_path)
+    again.most = 2
+    for row in (0, 2, 0, 4):
+        again.take([row])
+    assert set(again.mapped) == {0, 2}, "what was used last stays"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files where Linux lists them")
@@ -136,11 +142,22 @@ def test_several_threads_may_read(folder: Path) -> None:
             if not (data.take(rows)[0] == X[rows]).all():
                 wrong.append(rows)
 
-    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    def watched(seed: int) -> None:
+        try:
+            read(seed)
+        except Exception as error:
+            wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=watched, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert wrong == []
 
 
