@@ -72,6 +72,7 @@ HEADERS: dict[str, Case] = {
     "a negative size": header("'|u1'", "(-60000, 28, 28)", says="shape (-60000,"),
     "sizes of 2**63": header("'|u1'", f"({2**63}, {2**63}, 28)", says=str(2**63)),
     "a size of 5,000 digits": header("'|u1'", f"({'9' * 5000},)", says="damaged"),
+    "a size with a zero in front": header("'|u1'", "(060000, 28, 28)", says="its shape is"),
     "a size of true": header("'|u1'", "(True, 28, 28)", says="damaged"),
     "a size with an underscore": header("'|u1'", "(60_000, 28, 28)", says="damaged"),
     "a size of another script": header("'|u1'", "(\u00b2, 28, 28)", says="damaged"),
@@ -153,7 +154,7 @@ ARCHIVES: dict[str, Case] = {
     "stored, and cut": Case(lambda: archive(a(method=0, packed=2**31, size=2**31)), "damaged"),
     "data behind the end": Case(lambda: archive(a(offset=2**32 - 2)), "damaged"),
     "data in the directory": Case(lambda: archive(a(offset=len(a()[0]))), "damaged"),
-    "one piece of data for all": Case(overlapping, "early"),
+    "one piece of data for all": Case(overlapping, "x_train"),  # newer Pythons refuse it at once
     "an extra field cut": Case(lambda: archive(a(extra=b"\1\0\xff\xff")), "damaged"),
     "an extra field of zip64 without numbers": Case(lambda: archive(a(extra=b"\1\0\0\0", size=2**32 - 1)), "damaged"),
     "a directory of 1 byte": Case(lambda: archive(a(), directory=1), "damaged"),

@@ -239,6 +239,6 @@ def refuse(path: str | os.PathLike[str], reason: str) -> NoReturn:
         "the file is not what net.save or a checkpoint writes",
         path=path,
         expected="an archive of a header and arrays",
-        got=reason,
+        got=reason[:300],  # zipfile quotes names of 64 KiB
         fix="save it again; a file from elsewhere may be meant to do harm",
     )

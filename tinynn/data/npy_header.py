@@ -17,7 +17,7 @@ __all__ = ["NpyHeader", "cut", "read_npy_header"]
 
 # As np.save writes it, and Python 2, with an L behind the numbers.
 _HEADER = re.compile(r"\{'descr': (.*), 'fortran_order': (False|True), 'shape': \(([-0-9L, ]*)\),? ?\} *\n")
-_SIZE = re.compile(" ?(-?[0-9]{1,20})L?")
+_SIZE = re.compile(" ?(-?(?:0|[1-9][0-9]{0,19}))L?")
 _MAX_DIMENSIONS = 64  # which NumPy has, too
 _TEXT = re.compile("'([^'\\\\]*)'")
 _ONE_TYPE = re.compile("[<>|=]?[biufcSUVO][0-9]{0,4}")
