@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from checkpoint_helpers import T, X, checkpoints, network, trained
 
-from tinynn import SGD, Affine, ConfigurationError, Layer, NonFiniteError, Sequential, SoftmaxCrossEntropy, StateError
+from tinynn import (
+    SGD,
+    Affine,
+    ConfigurationError,
+    Layer,
+    NonFiniteError,
+    Sequential,
+    SoftmaxCrossEntropy,
+    StateError,
+    check_finite,
+)
 
 
 class Root(Layer):
@@ -133,6 +143,13 @@ def test_no_checkpoint_is_made_of_it_and_an_older_one_goes_on(tmp_path: Path) ->
     with pytest.raises(NonFiniteError):
         unstable(net, checkpoint=tmp_path, resume=True)
     assert checkpoints(tmp_path) == there and np.isfinite(net.storage.params).all()
+
+
+def test_within_check_finite_every_step_of_a_run_is_looked_at() -> None:
+    net = rooted()
+    with pytest.raises(NonFiniteError, match=r"^nan in y, made of finite numbers") as caught, check_finite():
+        unstable(net)
+    assert caught.value.layer == "1" and np.isfinite(net.storage.params).all()
 
 
 def test_another_word_for_when_is_refused() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinynn.errors import StateError
 from tinynn.network import Network
+from tinynn.network.finite import CHECKING
 from tinynn.training.arguments import check_arguments
 from tinynn.training.course import Course
 from tinynn.training.examples import checked
@@ -88,7 +89,7 @@ def fit(
         validation = checked(net, validation, "validation")
     rows, course = len(data[0]), Course(net, optimizer)
     shown = Progress(progress, epochs, steps=-(-rows // batch_size))
-    recorded = steps_of(net, optimizer, data, batch_size, capture)
+    recorded = steps_of(net, optimizer, data, batch_size, capture and not CHECKING.get())
     # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
     with (
         np.errstate(over="ignore", invalid="ignore"),
