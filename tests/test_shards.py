@@ -8,6 +8,7 @@ import pickle
 import shutil
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -130,7 +131,19 @@ def test_the_memory_is_that_of_the_rows_asked_for(tmp_path: Path) -> None:
     assert peak < 2_000_000
 
 
-def test_several_threads_may_read(folder: Path) -> None:
+def test_several_threads_may_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*args: Any) -> np.ndarray:
+        inside.append(1)
+        time.sleep(1e-4)  # would let another thread in
+        several.append(len(inside))
+        inside.pop()
+        return map_array(*args)
+
+    inside: list[int] = []
+    several: list[int] = []
+
+    map_array = module.map_array
+    monkeypatch.setattr(module, "map_array", slowly)
     data = datasets.shards(folder)
     data.most = 1
     wrong = []
@@ -159,6 +172,7 @@ def test_several_threads_may_read(folder: Path) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert wrong == []
+    assert set(several) == {1}, "two threads changed what is mapped at one time"
 
 
 def test_copies_and_pickles_open_the_folder_again(folder: Path) -> None:
@@ -373,9 +387,14 @@ def test_what_is_written_is_read(tmp_path: Path, dtypes: tuple[str, str]) -> Non
 
 
 def test_arrays_of_any_layout_are_written_row_behind_row(tmp_path: Path) -> None:
-    x = np.asfortranarray(X)[::-1]
-    data = datasets.write_shards(tmp_path, [[x, T[::-1]], [x, T[::-1]]])
-    np.testing.assert_array_equal(data.take(np.arange(46))[0], np.concatenate([x, x]))
+    layouts = [
+        np.asfortranarray(X),
+        X[::-1],
+        np.broadcast_to(X[:1], X.shape),
+        X.transpose(0, 2, 1).copy().transpose(0, 2, 1),
+    ]
+    data = datasets.write_shards(tmp_path, [[x, T[::-1]] for x in layouts])
+    np.testing.assert_array_equal(data.take(np.arange(len(data)))[0], np.concatenate(layouts))
 
 
 def test_a_part_may_be_overwritten_once_the_next_is_asked_for(tmp_path: Path) -> None:
@@ -481,6 +500,7 @@ def test_parts_that_cannot_be_written_are_refused(tmp_path: Path, name: str) -> 
         datasets.write_shards(tmp_path / "new", what)
     assert type(caught.value) is kind
     assert_complete(caught.value)
+    assert ("part 1" if "later" in name else "write_shards") in str(caught.value.where)
     assert list((tmp_path / "new").iterdir()) == []
 
 
