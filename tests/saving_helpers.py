@@ -53,7 +53,7 @@ def train(net: Any, xs: tuple[Any, ...], steps: int = 3) -> list[bytes]:
         found += [np.asarray(part).tobytes() for part in ys]
         dys = tuple(1.0 if np.ndim(part) == 0 else np.cos(np.arange(part.size)).reshape(part.shape) for part in ys)
         try:
-            net.backward(dys if len(dys) > 1 else dys[0], cache)
+            net.backward(dys if isinstance(y, tuple) else dys[0], cache)
             if net.storage.params.size:
                 optimizer.step(net)
         except GradientError:

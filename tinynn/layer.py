@@ -220,7 +220,7 @@ def describe(argument: Any) -> str:
     """A constructor argument as `repr` shows it: functions by name, arrays by shape."""
     if callable(argument) and hasattr(argument, "__name__"):
         return argument.__name__
-    shape = getattr(argument, "shape", ())
+    shape = () if isinstance(argument, Layer) else getattr(argument, "shape", ())
     return f"<array {shape}>" if shape else repr(argument)
 
 

@@ -110,7 +110,7 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as error:
         what, where, expected, got, fix = "the network in the file cannot be built", "", None, complaint(error), IN_CODE
         if isinstance(error, TinynnError):
-            what, where, expected, got = error.what, error.where or "", error.expected, error.got
+            what, where, expected, got = (shown(part) for part in (error.what, error.where, error.expected, error.got))
             fix = error.fix if isinstance(error, DataError) else IN_CODE
         raised = DataError(
             what,
@@ -121,6 +121,12 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
         )
         raised.path = os.fspath(path)
         raise raised from error
+
+
+def shown(part: object) -> str:
+    """A part of an error, of which a file may have made a long text."""
+    text = "" if part is None else str(part)
+    return text if len(text) <= 1000 else f"{text[:300]} ... {text[-600:]}"
 
 
 def refuse(what: str, expected: str, got: Any) -> NoReturn:

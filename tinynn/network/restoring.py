@@ -22,7 +22,7 @@ __all__ = ["Forgotten", "Reader", "complaint", "refuse"]
 IN_CODE = "build the network in code as before, then net.load(path)"
 WRITTEN = "what net.save writes"
 PAIRS = 2**24  # nodes of a graph times what they read: it looks at each pair
-AGAIN = 2**22  # elements of arrays that may be given to several layers, beyond eight times of those in the file
+AGAIN = 2**21  # elements of arrays that may be given to several layers, beyond eight times of those in the file
 
 
 class Forgotten:
@@ -204,6 +204,7 @@ class Reader:
 
 def refuse(what: str, place: str, expected: str, got: object, fix: str, cause: BaseException | None = None) -> NoReturn:
     """Errors: DataError that names the place."""
+    place = place if len(place) < 1000 else f"{place[:300]} ... {place[-600:]}"
     raise DataError(what, where=place or "the network", expected=expected, got=got, fix=fix) from cause
 
 

@@ -78,7 +78,8 @@ def is_simple(value: Any, depth: int = 0) -> bool:
 def adjust(reader: Reader) -> None:
     """Sets the settings of all layers that were made. Errors: DataError."""
     for layer, described in reader.layers:
-        set_all(layer, described.get("settings", {}), reader, complaint(layer))
+        if "settings" in described:
+            set_all(layer, described["settings"], reader, complaint(layer))
 
 
 def adjust_after(net: Layer, after: Any, reader: Reader) -> None:
