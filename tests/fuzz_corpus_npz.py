@@ -172,6 +172,7 @@ ARCHIVES: dict[str, Case] = {
     "without its end": Case(lambda: archive(a())[:-22], "damaged"),
     "half an archive": Case(lambda: archive(a())[: len(a()[0]) // 2], "damaged"),
     "gzip around it": Case(lambda: gz(archive(a())), "damaged"),
+    "a page in front of it": Case(lambda: b"<html>" + archive(*keras_members()), "b'<htm' for a magic number"),
     "a plain array": Case(lambda: GOOD_NPY, "not a zip file"),
     "zeros": Case(lambda: bytes(1 << 20), "not a zip file"),
     "gzip, a bomb": Case(lambda: bomb(b"", 512), "not a zip file"),

@@ -50,8 +50,13 @@ def read_keras_mnist(path: str | os.PathLike[str]) -> dict[str, NDArray[np.uint8
                 got=plural(size, "byte"),
                 fix=_FIX,
             )
+        file.seek(0)
+        start = file.read(4)
         try:
             with zipfile.ZipFile(_Sipped(file, path)) as archive:
+                # zipfile passes over what stands before an archive, so that a file may be two things at once.
+                if start not in (b"PK\3\4", b"PK\5\6"):
+                    raise zipfile.BadZipFile(f"{start!r} for a magic number at the start")
                 return {name: _read_array(archive, path, name, shape) for name, shape in _SHAPES.items()}
         except DataError:
             raise
