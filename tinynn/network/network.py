@@ -181,7 +181,8 @@ class Network(Layer):
     def evaluate(self, *data: Array, batch_size: int = 1024) -> Evaluation:
         """The mean loss over the rows at inference, and the accuracy where the targets are labels.
 
-        `data`: what `forward` takes: x, targets, and weights of the rows if you like.
+        `data`: what `forward` takes: x, targets, and weights of the rows if you like; or one object with `len()` and
+        `take(rows)`, which returns that for those rows.
         Errors: StateError for a network that does not end in a loss, ShapeError, LabelError; DataError for NaN or Inf
         in x that makes the loss NaN.
         """

@@ -57,14 +57,18 @@ def fit(
     """For every batch of every epoch: forward, backward, step.
 
     `train`, `validation`: what `net.forward` takes: (x, targets), or (x, targets, weights of the rows); of a graph its
-    inputs and then its targets. x (N, ...) as the network was built, targets as its loss takes them.
-    All of it is checked before the first step. `seed` decides the order of the rows, a new one each epoch; the last
-    batch may be smaller. `patience`: stop when the validation loss has not fallen for so many epochs, and go back to
-    the parameters that had the lowest. `progress`: None shows a bar on a terminal and a line an epoch elsewhere;
-    False shows nothing. `capture`: from its third batch on a step is replayed from the record of its array calls where
-    that is known to give the same bits; False runs every step by the layers' own code. With backend="llvm" the record
-    is compiled, and many steps are one call of about 20 ms. On a GPU a step is one CUDA graph from its second full
-    batch on, or one RuntimeWarning says why not.
+    inputs and then its targets. x (N, ...) as the network was built, targets as its loss takes them. Or an object with
+    `len()` and `take(rows)`, which returns that for those rows, such as `datasets.shards(folder)`. Arrays are checked
+    before the first step; rows of such an object, and of memory-mapped files, as they come.
+
+    `seed` decides the order of the rows, a new one each epoch; the last batch may be smaller. `patience`: stop when the
+    validation loss has not fallen for so many epochs, and go back to the parameters that had the lowest. `progress`:
+    None shows a bar on a terminal and a line an epoch elsewhere; False shows nothing.
+
+    `capture`: from its third batch on a step is replayed from the record of its array calls where that is known to give
+    the same bits; False runs every step by the layers' own code. With backend="llvm" the record is compiled, and many
+    steps are one call of about 20 ms. On a GPU a step is one CUDA graph from its second full batch on, or one
+    RuntimeWarning says why not.
 
     `checkpoint`: a folder for checkpoints, of which the last `keep` stay: one at the end of each epoch, after `every`
     so many steps, and where the run is interrupted. `resume`: go on from the newest one that is whole, in mid-epoch
