@@ -52,7 +52,7 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
             path=path,
             expected=f"{LONGEST >> 20} MB at most to describe it, {DIRECTORY >> 20} MB of names, none of them a path",
             got=f"{plural(len(text), 'byte')}, {plural(directory, 'byte')} of names"
-            + (f", {wrong!r} among them" if wrong is not None else ""),
+            + (f", {wrong[:100]!r} among them" if wrong is not None else ""),
             fix="give long lists as arrays; name layers and arrays by letters, digits and dots",
         )
     make_folder(Path(path).parent)
@@ -125,7 +125,8 @@ def opened(path: str | os.PathLike[str], whole: bool) -> tuple[dict[str, Any], d
             check_directory(file, size)
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
-                check_members(members, size)
+                check_members(members)
+                check_places(file, members, archive.start_dir)
                 header = read_json(archive, members[0])
                 arrays = {m.filename.removesuffix(".npy"): read_array(archive, m) for m in members[1:] if whole}
                 return header, arrays
@@ -182,21 +183,32 @@ def check_directory(file: IO[bytes], size: int) -> None:
     file.seek(0)
 
 
-def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Errors: ValueError for anything that `write` does not write, such as members that share bytes."""
+def check_members(members: list[zipfile.ZipInfo]) -> None:
+    """Errors: ValueError for anything that `write` does not write."""
     if not members or members[0].filename != HEADER:
         raise ValueError(f"the first member is not {HEADER}")
     names = [m.filename for m in members]
     if len(set(names)) < len(names):
         raise ValueError("two members of one name")
     for m in members:
-        if m.compress_type != zipfile.ZIP_STORED or m.flag_bits & 1 or m.file_size != m.compress_size:
+        if m.compress_type != zipfile.ZIP_STORED or m.flag_bits & 9 or m.file_size != m.compress_size:
             raise ValueError(f"member {m.filename!r} is compressed or encrypted")
     for name in names[1:]:
         if not name.endswith(".npy") or not is_usable(name):
             raise ValueError(f"member {name[:100]!r}, which is no array, or would be a path")
-    if sum(m.file_size for m in members) > size:
-        raise ValueError("members that share bytes, or reach beyond the end of the file")
+
+
+def check_places(file: IO[bytes], members: list[zipfile.ZipInfo], end: int) -> None:
+    """Errors: ValueError for members that share bytes, or for bytes before the end that are none of a member."""
+    place = 0
+    for m in members:
+        file.seek(place)
+        start = file.read(30)
+        if m.header_offset != place or start[:4] != b"PK\x03\x04":
+            raise ValueError(f"member {m.filename[:100]!r} does not begin where the one before it ends")
+        place += 30 + int.from_bytes(start[26:28], "little") + int.from_bytes(start[28:30], "little") + m.file_size
+    if place != end:
+        raise ValueError("the members do not end where their list begins")
 
 
 def read_json(archive: zipfile.ZipFile, m: zipfile.ZipInfo) -> dict[str, Any]:

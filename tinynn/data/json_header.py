@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["LONGEST", "from_json", "to_json"]
 
-LONGEST = 2 << 20  # bytes: as Python objects they may take twenty times as many
+LONGEST = 1 << 20  # bytes: as Python objects they may take twenty times as many
 
 
 def to_json(header: dict[str, Any]) -> bytes:
