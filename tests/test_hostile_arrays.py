@@ -38,14 +38,13 @@ ROWS = np.eye(C)[T]
 
 class Case(NamedTuple):
     """`make`: what is passed. `error` None: the same bits as from a plain copy. `by_hand`: what `forward` does, which
-    looks at no values: None the same as from a plain copy. `fit`: whether fit sees it like the other calls.
+    looks at no values: None the same as from a plain copy.
     """
 
     make: Callable[[], Any]
     error: type[TinynnError] | None = None
     says: str = ""
     by_hand: bool = True
-    fit: bool = True
 
 
 # ---- what is passed
@@ -156,7 +155,7 @@ INPUTS: dict[str, Case] = {
     "minus infinity": Case(lambda: with_value(X, -np.inf), DataError, "row 3", by_hand=False),
     "beyond float32": Case(lambda: with_value(X.astype(float), 1e39), DataError, "row 3", by_hand=False),
     "infinity of float16": Case(lambda: with_value(X.astype("f2"), np.inf), DataError, "row 3", by_hand=False),
-    "a masked row": Case(lambda: masked(X, 5), DataError, "row 5", fit=False),
+    "a masked row": Case(lambda: masked(X, 5), DataError, "row 5"),
     "objects": Case(lambda: X.astype(object), DataError, "real numbers"),
     "decimals": Case(lambda: [[decimal.Decimal(1)] * D] * N, DataError, "object"),
     "integers of 400 digits": Case(lambda: [[10**400] * D] * N, DataError, "object"),
@@ -182,8 +181,8 @@ INPUTS: dict[str, Case] = {
     "a range": Case(lambda: range(N), ShapeError, "(70,)"),
     "one text": Case(lambda: "abc", TinynnError, ""),
     "a type": Case(lambda: float, TinynnError, ""),
-    "what cannot be had": Case(Raising, DataError, "the device is gone", fit=False),
-    "items that cannot be had": Case(BadSequence, DataError, "no such item", fit=False),
+    "what cannot be had": Case(Raising, DataError, "the device is gone"),
+    "items that cannot be had": Case(BadSequence, DataError, "no such item"),
 }
 
 TARGETS: dict[str, Case] = {
@@ -211,7 +210,7 @@ TARGETS: dict[str, Case] = {
     "labels as times": Case(lambda: T.astype("m8[D]"), LabelError, "timedelta64"),
     "labels as records": Case(lambda: record(T), LabelError, "'a'"),
     "labels of 30 digits": Case(lambda: [10**30] * N, LabelError, "object"),
-    "a masked label": Case(lambda: masked(T, 5), DataError, "row 5", fit=False),
+    "a masked label": Case(lambda: masked(T, 5), DataError, "row 5"),
     "a column": Case(lambda: T[:, None], LabelError, "(70, 1)"),
     "a matrix": Case(lambda: T[:, None].view(np.matrix), LabelError, "(70, 1)"),
     "one-hot integers": Case(lambda: ROWS.astype(int), LabelError, "int64"),
@@ -227,7 +226,7 @@ TARGETS: dict[str, Case] = {
     "a generator": Case(lambda: iter(T), ShapeError, "()"),
     "ragged": Case(lambda: [[1], [1, 2]], ShapeError, "inhomogeneous"),
     "one text": Case(lambda: "abc", ShapeError, "()"),
-    "what cannot be had": Case(Raising, DataError, "the device is gone", fit=False),
+    "what cannot be had": Case(Raising, DataError, "the device is gone"),
     "rows with NaN": Case(lambda: with_value(ROWS, np.nan), LabelError, "row 3", by_hand=False),
 }
 
@@ -250,8 +249,8 @@ WEIGHTS: dict[str, Case] = {
     "records": Case(lambda: record(ONES), LabelError, "'a'"),
     "too few": Case(lambda: ONES[:3], ShapeError, "(3,)"),
     "one": Case(lambda: 1.0, ShapeError, "()"),
-    "a masked weight": Case(lambda: masked(ONES, 5), DataError, "row 5", fit=False),
-    "what cannot be had": Case(Raising, DataError, "the device is gone", fit=False),
+    "a masked weight": Case(lambda: masked(ONES, 5), DataError, "row 5"),
+    "what cannot be had": Case(Raising, DataError, "the device is gone"),
 }
 
 
@@ -324,7 +323,7 @@ def test_an_array_is_refused_or_taken_for_what_it_holds(place: str, name: str, b
             with np.errstate(all="ignore"):
                 result = bits(call(network(backend), *data(value)))
                 assert result == bits(call(network(backend), *data(plain(case.make())))), call.__name__
-        elif case.fit or call not in (trained, validated):
+        else:
             with pytest.raises(case.error) as caught:
                 call(network(backend), *data(value))
             assert_complete(caught.value)

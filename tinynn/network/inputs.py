@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,7 +13,7 @@ from tinynn.errors import DataError, ShapeError, StateError, TinynnError
 from tinynn.layer import Shape
 from tinynn.network.explain import batch_shape
 
-__all__ = ["find_nan", "receive", "receive_gradients", "refuse_not_finite"]
+__all__ = ["becoming_array", "find_nan", "receive", "receive_gradients", "refuse_not_finite"]
 
 
 def receive(net: Any, xs: tuple[Any, ...], targets: bool = False) -> tuple[Array, ...]:
@@ -114,30 +115,40 @@ def as_array(net: Any, values: Any, what: str, expected: str) -> Array:
     Errors: ShapeError for nested lists of different lengths, DataError for masked values and for what is no array.
     """
     if type(values) is not net.xp.ndarray:
-        refuse_masked(values, what, net.where)
-        try:
+        with becoming_array(values, what, net.where, expected):
             values = net.ops.asarray(values)
-        except TinynnError:
-            raise
-        except ValueError as error:
-            raise ShapeError(
-                f"{what} no array",
-                where=net.where,
-                expected=expected,
-                got=str(error),
-                fix="cut or pad the rows to one length",
-            ) from error
-        except Exception as error:  # whatever the values' own __array__, __len__ or __getitem__ raises
-            raise DataError(
-                f"{what} no array",
-                where=net.where,
-                expected=expected,
-                got=f"a {type(values).__name__}, of which NumPy can make none: {type(error).__name__}: {error}",
-                fix="pass a NumPy array, or lists of numbers",
-            ) from error
     elif not values.dtype.isnative:
         values = net.ops.asarray(values)
     return values if values.flags.c_contiguous or is_inner(net) else values.copy()
+
+
+@contextlib.contextmanager
+def becoming_array(values: Any, what: str, where: str, expected: str) -> Iterator[None]:
+    """Around the call that makes an array of whatever was given.
+
+    Errors: ShapeError for nested lists of different lengths, DataError for masked values and for what is no array.
+    """
+    refuse_masked(values, what, where)
+    try:
+        yield
+    except TinynnError:
+        raise
+    except ValueError as error:
+        raise ShapeError(
+            f"{what} no array",
+            where=where,
+            expected=expected,
+            got=str(error),
+            fix="cut or pad the rows to one length",
+        ) from error
+    except Exception as error:  # whatever the values' own __array__, __len__ or __getitem__ raises
+        raise DataError(
+            f"{what} no array",
+            where=where,
+            expected=expected,
+            got=f"a {type(values).__name__}, of which NumPy can make none: {type(error).__name__}: {error}",
+            fix="pass a NumPy array, or lists of numbers",
+        ) from error
 
 
 def refuse_masked(values: Any, what: str, where: str) -> None:

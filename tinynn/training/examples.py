@@ -10,7 +10,7 @@ from tinynn.errors import ConfigurationError, DataError, LabelError, ShapeError,
 from tinynn.layer import Shape
 from tinynn.network import Network
 from tinynn.network.explain import batch_shape
-from tinynn.network.inputs import refuse_not_finite
+from tinynn.network.inputs import becoming_array, refuse_not_finite
 from tinynn.network.sources import Mapped, Source, check_targets, is_mapped, is_source
 
 __all__ = ["checked"]
@@ -104,7 +104,11 @@ def named(net: Network, data: Any, given: list[Any], name: str) -> list[np.ndarr
             fix=f"{name}={wanted}",
         )
     kinds = ["inputs"] * len(net.input_names) + ["targets"] * len(net.target_names)
-    return [as_array(net, x, f"fit, {name}, {kind}") for kind, x in zip(kinds, given, strict=False)]
+    arrays = []
+    for kind, x in zip(kinds, given, strict=False):
+        with becoming_array(x, f"the {name} {kind} are", f"fit, {name}, {kind}", "rows of one length"):
+            arrays.append(net.ops.to_host(x))
+    return arrays
 
 
 def in_memory(x: np.ndarray) -> np.ndarray:
@@ -139,20 +143,6 @@ def check_input(x: np.ndarray, shape: Shape, dtype: np.dtype, name: str, which: 
             fix="x.astype(float)",
         )
     check_finite(x, dtype, name)
-
-
-def as_array(net: Network, values: Any, where: str) -> np.ndarray:
-    """Errors: ShapeError for nested lists of different lengths."""
-    try:
-        return net.ops.to_host(values)
-    except ValueError as error:
-        raise ShapeError(
-            "rows of different lengths make no array",
-            where=where,
-            expected="rows of one length",
-            got=str(error),
-            fix="cut or pad the rows to one length",
-        ) from error
 
 
 def check_finite(x: np.ndarray, dtype: np.dtype, name: str) -> None:
