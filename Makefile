@@ -9,6 +9,7 @@
 #   make gpu          on a machine with an NVIDIA GPU: the tests that need one, then bench-gpu; CUDA=13 for CUDA 13
 #   make bench-gpu    tinynn timed on a GPU beside its peers, in an environment of its own, .venv-gpu; 8 minutes
 #   make accuracy     the MNIST examples over several seeds; some 35 minutes
+#   make mutation     makes small changes to the code, says which of them no test notices: docs/mutation.md; half an hour
 #   make pictures     draws the pictures in the README anew
 #   make docs         writes docs/layers.md anew, the table of all layers, from their docstrings
 # PYTHON=python3.13 chooses another interpreter.
@@ -28,7 +29,7 @@ TORCH_13 := >=2.11
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy pictures docs clean
+.PHONY: mnist test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy mutation pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -69,6 +70,9 @@ accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy
 	$(BIN)/python -m benchmarks.cnn_accuracy
 
+mutation: .venv-mutation/.installed
+	.venv-mutation/bin/python tests/mutation.py
+
 pictures: $(VENV)/.installed
 	$(BIN)/python examples/mnist.py --out out/pictures
 	$(BIN)/python examples/quadrant.py --out out/pictures
@@ -95,6 +99,14 @@ $(VENV)/.linters: $(VENV)/.installed
 	@$(PYTHON) -m venv .venv-oldest
 	@.venv-oldest/bin/pip install --quiet --upgrade pip
 	@.venv-oldest/bin/pip install --quiet -e ".[test]" "numpy==2.0.0"
+	@touch $@
+
+# Without tinynn itself, whose files would be found before the changed ones.
+.venv-mutation/.installed: pyproject.toml
+	@$(PYTHON) -m venv .venv-mutation
+	@.venv-mutation/bin/pip install --quiet --upgrade pip
+	@.venv-mutation/bin/pip install --quiet ".[test,quality]"
+	@.venv-mutation/bin/pip uninstall --quiet --yes tinynn-xp
 	@touch $@
 
 .venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
