@@ -202,6 +202,22 @@ def test_an_array_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     assert archive.read_header(path) == {}
 
 
+def test_a_member_within_the_bytes_of_another_is_refused(tmp_path: Path) -> None:
+    """What a check of the first member's bytes sees would not be what the second one gives."""
+    path = tmp_path / "file"
+    inner = zipped([("b.npy", npy(np.full(3, 7.0)))])
+    inner = inner[: inner.index(b"PK\x01\x02")]
+    data = zipped([("tinynn.json", b"{}"), ("a.npy", npy(np.frombuffer(inner, np.uint8))), ("b.npy", npy(np.zeros(3)))])
+    path.write_bytes(data)
+    np.testing.assert_array_equal(archive.read(path)[1]["b"], [0, 0, 0])
+    place, within = data.rindex(b"PK\x01\x02"), data.index(inner)
+    changed = bytearray(data)
+    changed[place + 16 : place + 20] = inner[14:18]  # its checksum
+    changed[place + 42 : place + 46] = within.to_bytes(4, "little")
+    path.write_bytes(seal(bytes(changed)))
+    refused(lambda: archive.read(path), path)
+
+
 def test_the_header_that_these_are_made_of_is_right(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(zipped([("tinynn.json", b"{}"), ("x.npy", npy(ONES, START + b"\n"))]))

@@ -129,10 +129,20 @@ WRONG: dict[str, Any] = {
 }
 
 
+GUARDED = {
+    "deep": "nested too deep",
+    "a graph of many nodes": "a graph is too large",
+    "a huge integer": "an integer is too large",
+    "images of many rows": "larger than a file may ask for",
+    "parameters beyond all memory": "does not fit the network",
+}
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_description_that_nobody_wrote_is_refused(name: str, tmp_path: Path) -> None:
     path = model(tmp_path / "net.npz", WRONG[name])
-    refused(lambda: tinynn.load(path), path)
+    error = refused(lambda: tinynn.load(path), path)
+    assert GUARDED.get(name, "") in error.what
 
 
 def test_the_description_that_they_are_made_of_is_right(tmp_path: Path) -> None:

@@ -77,6 +77,22 @@ def many_members(count: int) -> bytes:
     return seal(local + entries + large + locator + end + good[-78:])
 
 
+def two_records(count: int) -> bytes:
+    """A record that says that the list is short, and in its midst another, which zipfile finds, that says otherwise."""
+    good = zipped([HEADER])
+    entry_at, end_at = good.rindex(b"PK\x01\x02"), good.rindex(b"PK\x05\x06")
+    entries = good[entry_at:end_at] * count
+    record = b"PK\x05\x06" * 2 + struct.pack("<HHHHIH", 0, 0, 1, 0, len(entries), 78)
+    return seal(good[:entry_at] + entries + record + good[-78:])
+
+
+def between() -> bytes:
+    """Bytes that no member has, before a list that is where its record says."""
+    good, more = zipped(GOOD), b"rm -rf /"
+    at = good.index(b"PK\x01\x02")
+    return lying(good[:at] + more + good[at:], b"PK\x05\x06", 16, struct.pack("<I", at + len(more)))
+
+
 def overlapping() -> bytes:
     """Two names in the list for the same bytes."""
     good = zipped([HEADER, W, ("0.b.npy", W[1])])
@@ -121,6 +137,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "a list within the list": lambda: lying(zipped(GOOD), b"PK\x05\x06", 8, b"PK\x05\x06"),
     "80,000 members": lambda: many_members(80_000),
     "a million members": lambda: many_members(1_000_000),
+    "a million members by a second record": lambda: two_records(1_000_000),
     "a large list that is elsewhere": lambda: lying(many_members(10), b"PK\x06\x07", 8, struct.pack("<Q", 3)),
     "a large list of 2^60 bytes": lambda: lying(many_members(10), b"PK\x06\x06", 40, struct.pack("<Q", 2**60)),
     "a way up": lambda: zipped([HEADER, W, B, ("../../etc/cron.d/x.npy", W[1])]),
@@ -131,6 +148,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "a name in two cases": lambda: zipped([HEADER, W, B, ("0.w.npy", W[1])]),
     "something before it": lambda: seal(b"PK#!/bin/sh\n" + zipped(GOOD)),
     "something between": lambda: seal(zipped(GOOD).replace(b"PK\x01\x02", b"rm -rf /PK\x01\x02", 1)),
+    "something before the list": between,
     "brackets": lambda: raw_header(b"[" * 900_000),
     "layers in layers": lambda: raw_header(b'{"layer":"Residual","args":[' * 10_000 + b"]}" * 10_000),
     "tuples in tuples": lambda: raw_header(b'{"tuple":[' * 300 + b"]}" * 300),
