@@ -64,7 +64,7 @@ GROUPS = {
         named("tinynn/training/", "checkpoint keeper packing course snapshot")
         + named("tinynn/network/", "structure settings restoring model_file")
         + named("tinynn/data/", "archive"),
-        named("tests/test_", "checkpoints faults hostile_files model_file structure"),
+        named("tests/test_", "checkpoint_details checkpoints faults hostile_files model_file restoring structure"),
     ),
     "optim": Group(
         ("tinynn/optim/*.py",),

@@ -71,7 +71,7 @@ def test_the_arrays_of_a_checkpoint(tmp_path: Path) -> None:
     assert arrays["#history/validation_accuracy"].tolist() == history.validation_accuracy[:2]
     assert arrays["#history/seconds"].tolist() == history.seconds[:2]
     assert float(arrays["#lowest"]) == min(history.validation_loss[:2])
-    assert 0 < float(arrays["#seconds"]) and arrays["#tally/sums"].dtype == np.float64
+    assert float(arrays["#seconds"]) > 0 and arrays["#tally/sums"].dtype == np.float64
     assert arrays["#tally/counts"][1] == arrays["#tally/sums"][1] == 56  # rows of the eight steps
     _, arrays = archive.read(tmp_path / "step-000000030.npz")
     assert not [name for name in arrays if name.startswith("#before/")]
