@@ -129,11 +129,12 @@ def test_what_another_thread_records_meanwhile_is_right(backend: str) -> None:
     assert trained(copy.deepcopy(watched_net)) == trained(copy.deepcopy(alone))
 
 
-def test_what_is_recorded_within_it_is_what_is_recorded_outside() -> None:
+def test_a_run_within_it_is_the_same_and_the_next_one_records_as_ever() -> None:
     alone, within = network(), network()
     expected = trained(alone)
     with check_finite():
         assert trained(within) == expected
+    assert trained(within) == trained(alone)
     assert calls(within) == calls(alone)
 
 
