@@ -9,6 +9,7 @@
 #   make gpu          on a machine with an NVIDIA GPU: the tests that need one, then bench-gpu; CUDA=13 for CUDA 13
 #   make bench-gpu    tinynn timed on a GPU beside its peers, in an environment of its own, .venv-gpu; 8 minutes
 #   make accuracy     the MNIST examples over several seeds; some 35 minutes
+#   make coverage     the test suite, and which lines of tinynn it does not reach: docs/coverage.md; some 20 minutes
 #   make mutation     makes small changes to the code, says which of them no test notices: docs/mutation.md; half an hour
 #   make pictures     draws the pictures in the README anew
 #   make docs         writes docs/layers.md anew, the table of all layers, from their docstrings
@@ -29,7 +30,7 @@ TORCH_13 := >=2.11
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy mutation pictures docs clean
+.PHONY: mnist test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy coverage mutation pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -70,6 +71,9 @@ accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy
 	$(BIN)/python -m benchmarks.cnn_accuracy
 
+coverage: $(VENV)/.quality
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered
+
 mutation: .venv-mutation/.installed
 	.venv-mutation/bin/python tests/mutation.py
 
@@ -93,6 +97,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.linters: $(VENV)/.installed
 	@$(BIN)/pip install --quiet -e ".[lint]"
+	@touch $@
+
+$(VENV)/.quality: $(VENV)/.installed
+	@$(BIN)/pip install --quiet -e ".[quality]"
 	@touch $@
 
 .venv-oldest/.installed: pyproject.toml
