@@ -20,6 +20,7 @@ from tinynn import (
     History,
     Layer,
     Loss,
+    MeanSquaredError,
     ReLU,
     Sequential,
     SoftmaxCrossEntropy,
@@ -360,3 +361,28 @@ def test_a_loss_says_itself_which_rows_are_right() -> None:
     assert_same(*runs)
     plain = Sequential(Affine(3), SoftmaxCrossEntropy()).build((6,), backend=DEVICE[0], seed=4)
     assert learn(plain).accuracy != runs[0][4]
+
+
+def test_rows_that_weigh_differently_without_labels() -> None:
+    runs = []
+    t, weights = RNG.random((57, 3)).astype(np.float32), RNG.random(57)
+    for capture in (False, True):
+        net = Sequential(Affine(3), MeanSquaredError()).build((6,), backend=DEVICE[0], seed=4)
+        history = fit(net, SGD(0.1), (X, t, weights), epochs=4, batch_size=8, progress=False, capture=capture)
+        runs.append(left(net, history))
+    assert_same(*runs)
+
+
+def test_an_update_that_is_no_longer_what_was_captured_is_made_by_its_own_code() -> None:
+    for capture in (False, True):
+        net, sgd = network(), SGD(0.1)
+
+        def turning(step: int, sgd: SGD = sgd) -> float:
+            if step == 20:
+                sgd.l2 = 100.0  # weights are as good as gone from then on
+            return 0.1 if step < 20 else 1e-3
+
+        sgd.lr = turning
+        history = learn(net, sgd, epochs=30, capture=capture)
+        assert len(history) == 30 and sgd.steps_taken == 30 * 8
+        assert float(abs(net.ops.to_host(net.storage.parameters["0.W"])).max()) < 0.05

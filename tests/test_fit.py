@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from tinynn import SGD, Affine, History, QuadraticCost, ReLU, Sequential, SoftmaxCrossEntropy, StateError, Tanh, fit
+from tinynn import (
+    SGD,
+    Affine,
+    DataError,
+    History,
+    QuadraticCost,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    StateError,
+    Tanh,
+    fit,
+)
 from tinynn.random import generator
 
 RNG = np.random.default_rng(0)
@@ -202,3 +214,21 @@ def test_data_may_come_from_a_generator() -> None:
         data = (array for array in (x, t)) if lazy else (x, t)
         histories.append(quiet(net, SGD(0.1), data, epochs=2))
     assert histories[0].loss == histories[1].loss
+
+
+def test_large_data_are_looked_through_by_two_threads_and_the_first_bad_row_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tinynn.training.examples.LARGE", 0)
+    monkeypatch.setattr("tinynn.training.examples.BLOCK", 8)
+    quiet(network(), SGD(0.1), (X, T), epochs=1)
+    bad = X.astype(np.float32)
+    bad[37], bad[50] = np.nan, np.inf
+    with pytest.raises(DataError, match="row 37"):
+        quiet(network(), SGD(0.1), (bad, T), epochs=1)
+
+
+def test_a_history_prints_as_it_is_made() -> None:
+    history = History([0.5], [0.25], seconds=[1.0], stopped="early")
+    said = "loss=[0.5], accuracy=[0.25], validation_loss=[], validation_accuracy=[], seconds=[1.0], stopped='early'"
+    assert repr(history) == f"History({said})"

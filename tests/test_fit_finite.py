@@ -152,6 +152,23 @@ def test_within_check_finite_every_step_of_a_run_is_looked_at() -> None:
     assert caught.value.layer == "1" and np.isfinite(net.storage.params).all()
 
 
+def test_a_step_that_is_right_when_it_is_made_again_is_told_of() -> None:
+    class Flaky(Layer):
+        calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            return (x * np.nan if self.calls == 5 else x), None
+
+        def backward(self, dy: Any, cache: Any) -> Any:
+            return dy
+
+    net = Sequential(Affine(6), Flaky(), Affine(3), SoftmaxCrossEntropy()).build((5,))
+    with pytest.raises(StateError, match="when the step is made again") as caught:
+        trained(net, SGD(0.1), finite="step")
+    assert not isinstance(caught.value, NonFiniteError) and "nan" in str(caught.value.got)
+
+
 def test_another_word_for_when_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="looks for NaN"):
         trained(network(), finite="always")

@@ -211,3 +211,13 @@ def test_an_interrupted_epoch_closes_its_bar_and_prints_no_line(monkeypatch: pyt
     fit(network(), Interrupted(6), (X, T), epochs=2, batch_size=10)
     assert re.search(r"epoch 1/2  loss", terminal.text)
     assert not re.search(r"epoch 2/2  loss", terminal.text)
+
+
+def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)  # one that a C library has set
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Interruptible(terminable=True):
+            assert signal.signal(signal.SIGINT, signal.default_int_handler) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

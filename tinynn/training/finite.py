@@ -62,10 +62,10 @@ def one_step(net: Network, optimizer: Any, batch: tuple[Any, ...], params: Any, 
     storage.params[...], storage.state[...] = params, state
     look_inside(net, batch)  # it is the update's doing only if it began in no layer
     largest = float(net.ops.to_host(abs(storage.grads).max())) if storage.grads.size else 0.0
-    for name, bad in found.items():
-        layer, _, array = name.rpartition(".")
-        given = f"the largest gradient is {largest:.6g}, the learning rate {lr}"
-        raise made("update", array, bad, layer=layer, where=storage.homes[name], given=given)
+    name, bad = next(iter(found.items()))
+    layer, _, array = name.rpartition(".")
+    given = f"the largest gradient is {largest:.6g}, the learning rate {lr}"
+    raise made("update", array, bad, layer=layer, where=storage.homes[name], given=given)
 
 
 def look_inside(net: Network, batch: tuple[Any, ...]) -> None:
@@ -125,7 +125,7 @@ class Watch:
         """A look at the step; the update is still to come."""
         if not not_finite(self.net, loss):
             return
-        state = self.net.storage.state
+        state, number = self.net.storage.state, float(self.net.ops.to_host(loss))  # now: the loss is borrowed
         state[...] = self.state
         try:
             look_inside(self.net, batch)
@@ -137,7 +137,7 @@ class Watch:
             "loss or gradients are not finite, but they are when the step is made again by the layers' own code",
             where=f"rows {few(rows)}",
             expected="the same step, whatever makes it",
-            got=f"a loss of {float(self.net.ops.to_host(loss))}",
+            got=f"a loss of {number}",
             fix="fit(..., capture=False); if that helps, it is a mistake of tinynn's",
         )
 
