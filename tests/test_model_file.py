@@ -282,7 +282,12 @@ def test_a_network_inside_another_is_saved_with_that(tmp_path: Path) -> None:
 
 def test_a_wrong_backend_or_precision_is_no_fault_of_the_file(tmp_path: Path) -> None:
     path = model(tmp_path / "net.npz")
-    wrong: list[dict[str, Any]] = [{"backend": "torch"}, {"precision": "tf32"}, {"precision": "float16"}, {"backend": None}]
+    wrong: list[dict[str, Any]] = [
+        {"backend": "torch"},
+        {"precision": "tf32"},
+        {"precision": "float16"},
+        {"backend": None},
+    ]
     for options in wrong:
         with pytest.raises(ConfigurationError):
             tinynn.load(path, **options)
