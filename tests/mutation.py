@@ -64,7 +64,9 @@ GROUPS = {
         named("tinynn/training/", "checkpoint keeper packing course snapshot")
         + named("tinynn/network/", "structure settings restoring model_file")
         + named("tinynn/data/", "archive"),
-        named("tests/test_", "checkpoint_details checkpoints faults hostile_files model_file restoring structure"),
+        named(
+            "tests/test_", "archive checkpoint_details checkpoints faults hostile_files model_file restoring structure"
+        ),
     ),
     "optim": Group(
         ("tinynn/optim/*.py",),
@@ -123,7 +125,8 @@ def copied(group: Group, to: Path) -> None:
     # An example that fails is enough; making it small takes longer than finding it.
     with (to / "tests" / "conftest.py").open("a", encoding="utf-8") as file:
         file.write(
-            "\nfrom hypothesis import Phase  # noqa: E402\n\n"
+            "\nimport sys\n\nfrom hypothesis import Phase\n\n"
+            "sys.setrecursionlimit(4000)\n"  # each call of a function that mutmut changes is two more
             'settings.register_profile("mutation", settings.get_profile("tinynn"),'
             " phases=[Phase.explicit, Phase.generate])\n"
             'settings.load_profile("mutation")\n'

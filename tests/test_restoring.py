@@ -275,6 +275,14 @@ def test_lists_are_written_to_a_hundred_levels() -> None:
     assert writer.write(nested(0, 100)) == nested(0, 100)
     written = writer.write(nested(0, 101))
     assert written == nested({"unsaved": "[0]"}, 100)
+    for levels, last in ((100, 0), (101, {"unsaved": "{'a': 0}"})):
+        value: Any = 0
+        expected: Any = last
+        for _ in range(levels):
+            value = {"a": value}
+        for _ in range(100):
+            expected = {"dict": [["a", expected]]}
+        assert writer.write(value) == expected
 
 
 # --- settings
@@ -295,11 +303,15 @@ def test_settings_in_a_file_are_numbers_of_the_layer(tmp_path: Path) -> None:
         assert "LeakyReLU" in str(error.where)
         error = refused(changed({}, {"1": settings}), tmp_path / "net.npz")
         assert "layer 1" in str(error.where)
+    error = refused(changed({"slope": WRONG}), tmp_path / "net.npz")
+    assert str(error.where).endswith("LeakyReLU(0.5), setting 'slope'")
+    error = refused(changed({}, {"1": {"slope": WRONG}}), tmp_path / "net.npz")
+    assert str(error.where).endswith("layer 1, setting 'slope'")
     for after in ([], {"2": {}}, {"x": {"slope": 0.5}}):
         error = refused(changed({}, after), tmp_path / "net.npz")
         assert "settings of layers that are not there" in error.args[0] and error.expected == ", 0, 1"
     error = refused(changed({}, {"": {"slope": 1}}), tmp_path / "net.npz")
-    assert "layer" not in str(error.where).replace("layers", "")
+    assert str(error.where).endswith("the network")
 
 
 def test_settings_of_any_simple_kind_are_kept(tmp_path: Path) -> None:
