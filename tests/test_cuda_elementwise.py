@@ -200,3 +200,8 @@ def test_updates_of_other_vectors_take_the_reference() -> None:
     compare(device, "sgd_update", [x[::2], x[6:].copy(), 0.5, 0.25, 2, work], [0], work=[5])
     lr = np.array(0.5, "float32")  # of another dtype than the vectors
     compare(device, "sgd_update", [x, x.copy(), lr, 0.25, 2, work], [0], work=[5])
+    own = [x[::2], x[6:].copy(), x[:6].copy()]
+    compare(device, "momentum_update", [*own, 0.5, 0.25, True, 0.25, 2, work], [0, 2], work=[8])
+    compare(device, "scaled_update", [*own, 0.5, 0.25, 0.75, 1e-8, 0.25, 2, work], [0, 2], work=[9])
+    args = [*own, x[:6] + 1, 0.5, 0.25, 0.75, 1e-8, 0.25, 0.5, 2, work]
+    compare(device, "adam_update", args, [0, 2, 3], work=[11])

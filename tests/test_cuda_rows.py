@@ -211,12 +211,27 @@ def test_look_up_and_its_backward(device: Any, dtype: str, V: int, length: Any, 
     compare(device, "look_up", [out, which, dy], [2], *(["gather"] if n else []))
 
 
+def test_without_elements_nothing_is_launched() -> None:
+    rows, none = np.empty((0, 3)), np.empty(0, int)
+    compare(DEVICE, "softmax", [rows, rows.copy(), rows.copy()], [1])
+    compare(DEVICE, "log_softmax_backward", [rows, rows.copy(), rows.copy()], [2])
+    compare(DEVICE, "take", [rows, none, rows.copy()], [2])
+
+
+def test_a_factor_of_a_gradient_that_is_no_float_takes_the_reference() -> None:
+    draw = Draw("float64", False, 3)
+    p, labels = np.abs(draw(5, 8)), np.array([0, 1, 7, 7, 2])
+    for factor in (np.array(2), np.array([0.5] * 8)):
+        compare(DEVICE, "softmax_cross_entropy_backward", [p, labels, factor, draw.out(5, 8)], [3], near=True)
+
+
 def test_other_layouts_of_gathers_take_the_reference() -> None:
     x, which = np.arange(24.0).reshape(6, 4), np.array([1, 1, 5])
     compare(DEVICE, "take", [x[:, ::2], which, np.empty((3, 2))], [2])
     compare(DEVICE, "take", [x[:, :2].copy(), np.repeat(which, 2)[::2], np.empty((3, 2))], [2])
     compare(DEVICE, "look_up", [x, which, np.empty((4, 3)).T], [2])
     compare(DEVICE, "look_up_backward", [x[1:4][::-1], which, np.empty((7, 4))], [2])
+    compare(DEVICE, "look_up_backward", [x[0], which[:1], np.empty((7, 4))], [2])  # a row that NumPy would stretch
     half, out = x.astype("float16"), np.empty((3, 4), "float32")
     DEVICE.take(*map(on_device, (half, which, out)))
     np.testing.assert_array_equal(out, half[which])

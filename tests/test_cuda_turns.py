@@ -63,6 +63,13 @@ def test_what_one_block_would_take_long_for_is_done_by_many(device: Any) -> None
 
 
 @devices
+def test_scores_that_the_tally_cannot_read_take_the_long_way(device: Any) -> None:
+    wide, labels = np.arange(24.0).reshape(4, 6), np.array([2, 0, 1, 2])
+    for scores, named in ((wide[:, ::2], labels), (wide[:, :3].copy(), np.repeat(labels, 2)[::2])):
+        compare(device, "tally", (np.array(1.0), scores, named, np.zeros(2), np.zeros(3, int)), [3, 4])
+
+
+@devices
 def test_what_the_kernel_cannot_read_takes_the_long_way(device: Any) -> None:
     x, order = np.arange(12.0).reshape(4, 3), np.array([[1, 2], [3, 3]])
     assert turned(device, [x], order.astype(np.int32), 1, [float]) == ["gather"]

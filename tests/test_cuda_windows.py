@@ -91,6 +91,25 @@ def test_taps_of_no_grid_take_the_reference() -> None:
     compare(DEVICE, "unfold", [x, [slice(2, 4), slice(1, 3), slice(0, 2)], draw.out(4, 2, 3, 2, 3)], [2], "unfold")
 
 
+def test_no_images_launch_nothing() -> None:
+    draw, seen = Ties("float32", False, 2), [slice(0, 3, 2), slice(1, 4, 2)]
+    both = [(h, w) for h in seen for w in seen]
+    x, y = draw.out(4, 2, 4, 0), draw.out(2, 2, 2, 0)
+    compare(DEVICE, "unfold", [x, seen, draw.out(4, 2, 2, 2, 0)], [2])
+    compare(DEVICE, "max_window", [x, both, y], [2])
+    compare(DEVICE, "sum_window_backward", [y, both, x], [2])
+    pixels, top, first = draw.out(0, 3, 4, 4), draw.out(0, 3), np.empty((0, 3), int)
+    compare(DEVICE, "max_pixel", [pixels, top, first], [1, 2])
+    compare(DEVICE, "max_pixel_backward", [top, first, pixels], [2])
+
+
+def test_windows_that_are_not_those_of_the_taps_take_the_reference() -> None:
+    draw, both = Ties("float64", False, 2), [(slice(0, 3, 2), slice(0, 3, 2))]
+    x = draw(4, 2, 4, 3)
+    for y in (draw(2, 1, 2, 3), draw(2, 3)):  # NumPy would stretch them
+        compare(DEVICE, "sum_window_backward", [y, both, x], [2])
+
+
 def test_axis_reads_slices_as_arrays_do() -> None:
     assert axis([slice(0, 5, 2), slice(1, 6, 2)], 6) == (0, 1, 2, 2, 3)
     assert axis([slice(None)], 4) == (0, 1, 1, 1, 4)
@@ -113,3 +132,4 @@ def test_the_largest_pixel(device: Any, draw: Ties, N: int, C: int, H: int, W: i
     out = arranged(draw.out(40 * N, C, H, W))
     compare(device, "max_pixel_backward", [dy, first, out], [2], "max_pixel_backward")
     compare(device, "max_pixel_backward", [dy, first.astype("int32"), out], [2])
+    compare(device, "max_pixel", [args[0], args[1], args[2].astype("int32")], [1, 2])

@@ -98,7 +98,6 @@ def scatter_sums(kernels: Kernels, dy: Array, rows: Array, out: Array) -> bool:
     fits = dy.shape == (*rows.shape, *out.shape[1:]) and rows.flags.c_contiguous
     if not fits or head is None:
         return False
-    if out.size:
-        args = (dy, rows, out, len(out), rows.size, math.prod(out.shape[1:]))
-        kernels.over(SCATTER, head, "scatter_sums", out.size, *args)
+    args = (dy, rows, out, len(out), rows.size, math.prod(out.shape[1:]))
+    kernels.over(SCATTER, head, "scatter_sums", out.size, *args)
     return True
