@@ -72,7 +72,7 @@ GROUPS = {
         ("tinynn/optim/*.py",),
         named(
             "tests/test_",
-            "adaptive clipping optim optimizer_settings optimizer_state schedules update_verbs",
+            "adaptive clipping optim optimizer_details optimizer_settings optimizer_state schedules update_verbs",
         ),
     ),
     "losses": Group(("tinynn/losses/*.py",), named("tests/test_", "losses loss_details sklearn_parity")),

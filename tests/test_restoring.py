@@ -12,7 +12,8 @@ import pytest
 from saving_helpers import AFFINE, ARRAYS, BUILD, Gain, again, model, refused
 
 import tinynn
-from tinynn import Affine, DataError, ReLU, Sequential, StateError
+from tinynn import Affine, ReLU, Sequential, StateError
+from tinynn.data import archive
 from tinynn.network.restoring import Reader, complaint
 from tinynn.network.structure import Writer, text_of
 
@@ -327,6 +328,19 @@ def test_settings_of_any_simple_kind_are_kept(tmp_path: Path) -> None:
     assert again(net, tmp_path).layers[0].note == (1, [2.0, "a"])
 
 
-def test_errors_are_of_one_kind() -> None:
-    with pytest.raises(DataError):
-        Reader({}).read({"layer": "Affine", "args": [WRONG]})
+class Unregistered(Gain):
+    """A layer whose class no file names by more than its name and its module."""
+
+
+def test_settings_of_a_layer_that_is_not_registered_are_written_too(tmp_path: Path) -> None:
+    layer = Unregistered(2.0)
+    net = Sequential(layer).build((3,))
+    layer.factor = 3.0
+    net.save(tmp_path / "net.npz")
+    (described,) = archive.read_header(tmp_path / "net.npz")["network"]["args"]
+    assert described == {
+        "layer": "Unregistered",
+        "module": __name__,
+        "args": [2.0],
+        "settings": {"factor": 3.0},
+    }
