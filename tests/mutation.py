@@ -78,7 +78,7 @@ GROUPS = {
     "losses": Group(("tinynn/losses/*.py",), named("tests/test_", "losses loss_details sklearn_parity")),
     "data": Group(
         ("tinynn/data/[!a]*.py",),
-        named("tests/test_", "datasets hostile_arrays idx order shards text_digits"),
+        named("tests/test_", "datasets hostile_files idx shards text_digits"),
     ),
     "layers": Group(
         ("tinynn/layers/*.py",),
