@@ -20,7 +20,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,8 +32,7 @@ TELLERS = {"complaint", "misfit", "_misfit", "plural", "unknown", "refuse", "ref
 # Functions whose second argument is what they check, in words.
 CHECKS = {"finite_number", "positive_integer", "whole_number"}
 MEMORY, WORDS = {"out", "casting"}, {"what", "expected", "got", "fix"}  # arguments
-TIMEOUTS = {-9, -24, 24, 36, 152, 255}  # the exit codes of mutmut's children that ran too long
-UNTESTED = {5, 33}
+KILLED, SURVIVED = {1, 3}, {0, 5, 33}  # exit codes of mutmut's children; 5 and 33: no test comes by. Others: too long
 
 
 # Tests of many seconds, or in processes of their own, where mutmut's changes are not made.
@@ -231,29 +229,39 @@ def lines_of(mutant: Mutant) -> str:
     return f"`{gone}` -> `{come}`"
 
 
-def row(name: str, sample: int, seed: int, children: int) -> dict[str, Any]:
-    """One group, from the copy to the counts."""
+def told(mutant: Mutant) -> str:
+    """A mutant as the page lists it."""
+    return f"{mutant.file}, {mutant.function}: {lines_of(mutant)}"
+
+
+def row(name: str, sample: int, seed: int, children: int, before: dict[str, Any] | None) -> dict[str, Any]:
+    """One group, from the copy to the counts; only the survivors of `before`, where that is given."""
     group, folder = GROUPS[name], FOLDER / name
+    if before is not None:
+        sample, seed = before["sample"], before["seed"]
     copied(group, folder)
     with contextlib.chdir(folder):
         mutants = mutants_of(group, folder)
     real = [mutant for mutant in mutants if not is_memory_or_words(mutant)]
     drawn = real if len(real) <= sample else random.Random(seed).sample(real, sample)
-    print(f"{name}: {len(mutants)} mutants, {len(real)} of results, {len(drawn)} of them run", flush=True)
-    codes = tried(group, folder, drawn, children)
-    left = [m for m in drawn if codes[m.name] == 0 or codes[m.name] in UNTESTED]
-    fates = Counter(
-        "timeout" if c in TIMEOUTS else "survived" if c in {0, *UNTESTED} else "killed" for c in codes.values()
-    )
+    tests = drawn if before is None else [mutant for mutant in drawn if told(mutant) in before["survivors"]]
+    if before is not None and (len(mutants), len(drawn)) != (before["mutants"], before["run"]):
+        raise SystemExit(f"{name}: the code has changed since; run it without --again")
+    print(f"{name}: {len(mutants)} mutants, {len(real)} of results, {len(tests)} of them run", flush=True)
+    codes = tried(group, folder, tests, children)
+    left = sorted(told(mutant) for mutant in tests if codes[mutant.name] in SURVIVED)
+    late = sum(code not in KILLED | SURVIVED for code in codes.values()) + (before["timeout"] if before else 0)
     return {
         "group": name,
         "mutants": len(mutants),
         "words": len(mutants) - len(real),
         "run": len(drawn),
-        "killed": fates["killed"],
-        "timeout": fates["timeout"],
-        "survived": fates["survived"],
-        "survivors": sorted(f"{m.file}, {m.function}: {lines_of(m)}" for m in left),
+        "killed": len(drawn) - late - len(left),
+        "timeout": late,
+        "survived": len(left),
+        "survivors": left,
+        "sample": sample,
+        "seed": seed,
     }
 
 
@@ -283,10 +291,13 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=250, help="mutants to run in each group (250)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--again", action="store_true", help="run the last survivors only, after tests were added")
     given = parser.parse_args()
     for name in given.group or GROUPS:
-        counts = row(name, given.sample, given.seed, given.children)
-        (FOLDER / f"{name}.json").write_text(json.dumps(counts, indent=1), encoding="utf-8")
+        file = FOLDER / f"{name}.json"
+        before = json.loads(file.read_text(encoding="utf-8")) if given.again else None
+        counts = row(name, given.sample, given.seed, given.children, before)
+        file.write_text(json.dumps(counts, indent=1), encoding="utf-8")
     rows = [json.loads(file.read_text(encoding="utf-8")) for n in GROUPS if (file := FOLDER / f"{n}.json").exists()]
     PAGE.write_text(page(rows), encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
