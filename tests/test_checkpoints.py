@@ -26,6 +26,7 @@ from tinynn import (
     Embedding,
     Flatten,
     Graph,
+    Layer,
     Optimizer,
     ReLU,
     RMSProp,
@@ -242,7 +243,7 @@ def test_other_surroundings_and_settings_are_told_of(tmp_path: Path, monkeypatch
     trained(network(), epochs=2, checkpoint=tmp_path)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     monkeypatch.setattr("tinynn.training.surroundings.threads", lambda: 99)
-    with pytest.warns(RuntimeWarning, match="not to the bit") as caught:
+    with pytest.warns(RuntimeWarning, match="perhaps not to the bit") as caught:
         history = trained(network(), SGD(0.01, momentum=0.9), checkpoint=tmp_path, resume=True)
     assert len(history) == EPOCHS and len(caught) == 1
     for part in ("BLAS threads: ", "99 now", "BLAS kernels: Zen before, Haswell now", "optimizer: SGD(lr="):
@@ -255,6 +256,28 @@ def test_the_same_bits_go_to_another_backend_with_a_warning(tmp_path: Path) -> N
     with pytest.warns(RuntimeWarning, match="backend: numpy before, fake now"):
         history = trained(net, checkpoint=tmp_path, resume=True)
     assert len(history) == EPOCHS
+
+
+def test_a_layer_that_changes_itself_is_told_of(tmp_path: Path) -> None:
+    class Counting(Layer):
+        calls = 0
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            return x, None
+
+        def backward(self, dy: Any, cache: Any) -> Any:
+            return dy
+
+    def make() -> Any:
+        return Sequential(Affine(3), Counting(), SoftmaxCrossEntropy()).build((5,), seed=1)
+
+    trained(make(), SGD(0.1), epochs=2, checkpoint=tmp_path)
+    with pytest.warns(RuntimeWarning, match="what layers hold besides their arrays was changed"):
+        assert len(trained(make(), SGD(0.1), checkpoint=tmp_path, resume=True)) == EPOCHS
 
 
 # --- optimizers of one's own

@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,19 @@ from tinynn.errors import ConfigurationError, DataError, TinynnError
 from tinynn.network.model_file import check_format, contents
 from tinynn.training.course import Course
 from tinynn.training.packing import pack, unpack
+from tinynn.training.surroundings import different
 
 __all__ = ["Checkpoints"]
 
 NAME = re.compile(r"step-(\d{9,18})\.npz")
+
+
+class Restored(NamedTuple):
+    """From which file, how often the run had made batches of each length, and what is not as it was, in words."""
+
+    path: Path
+    seen: dict[int, int]
+    changed: list[str]
 
 
 class Checkpoints:
@@ -35,7 +44,6 @@ class Checkpoints:
         self.folder, self.keep, self.about = Path(folder), keep, about
         make_folder(self.folder)
         remove_litter(self.folder)
-        self.latest = -1  # the step of the file that was written or read last
 
     def paths(self) -> list[Path]:
         """The files, oldest first."""
@@ -59,7 +67,6 @@ class Checkpoints:
         header, arguments = contents(course.net)
         header["run"] = {**self.about, "course": numbers}
         archive.write(self.folder / f"step-{course.steps:09d}.npz", header, {**arrays, **arguments})
-        self.latest = course.steps
         for path in self.paths()[: -self.keep]:
             remove(path)
 
@@ -86,8 +93,8 @@ class Checkpoints:
             raise first
         return None
 
-    def restore(self, course: Course) -> dict[str, Any] | None:
-        """Puts the course where the newest whole file has it; what that file says of its run. None without files.
+    def restore(self, course: Course) -> Restored | None:
+        """Puts the course where the newest whole file has it; None without files.
 
         Errors: DataError for a file that is no checkpoint; ShapeError, ConfigurationError for one of another run.
         """
@@ -98,9 +105,16 @@ class Checkpoints:
         try:
             check_format(path, header)
             run = header["run"]
-            refuse_another(path, run, self.about, header["network"], contents(course.net)[0]["network"])
-            unpack(course, run["course"], arrays)
+            own = contents(course.net)[0]["network"]
+            refuse_another(path, run, self.about, header["network"], own)
             seen = {int(n): int(times) for n, times in run["course"]["seen"].items()}
+            changed = different(run["surroundings"], self.about["surroundings"])
+            for name in ("optimizer", "data"):
+                if run[name] != self.about[name]:
+                    changed.append(f"{name}: {run[name]} before, {self.about[name]} now")
+            if header["network"] != own and not changed:
+                changed.append("what layers hold besides their arrays was changed since the network was made")
+            unpack(course, run["course"], arrays)
         except TinynnError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -111,8 +125,7 @@ class Checkpoints:
                 got=f"{type(error).__name__}: {error}",
                 fix="another folder; a saved network is read by net.load",
             ) from error
-        self.latest = course.steps
-        return {**run, "seen": seen, "path": path}
+        return Restored(path, seen, changed)
 
 
 def step_of(name: str) -> int:
@@ -148,7 +161,16 @@ def refuse_another(
             )
 
 
-def plain(network: dict[str, Any]) -> dict[str, Any]:
-    """A network's description without where and with which seed it was built."""
-    build = {name: value for name, value in network["build"].items() if name not in ("backend", "precision", "seed")}
-    return {**network, "build": build}
+def plain(described: Any) -> Any:
+    """A network's description, or a part of it, without where it was built and what was changed in its layers since."""
+    if isinstance(described, list):
+        return [plain(part) for part in described]
+    if not isinstance(described, dict):
+        return described
+    kept = {name: plain(part) for name, part in described.items()}
+    if "layer" in described:
+        for name in ("settings", "after"):
+            kept.pop(name, None)
+        for name in ("backend", "precision", "seed"):
+            kept.get("build", {}).pop(name, None)
+    return kept

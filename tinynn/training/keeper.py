@@ -15,7 +15,7 @@ from tinynn.training.course import Course
 from tinynn.training.order import Order
 from tinynn.training.packing import pack
 from tinynn.training.steps import Steps
-from tinynn.training.surroundings import different, surroundings
+from tinynn.training.surroundings import surroundings
 
 __all__ = ["Keeper"]
 
@@ -78,18 +78,13 @@ class Keeper:
 
     def resume(self) -> None:
         """Goes back to the newest checkpoint, if there is one; one RuntimeWarning says what is not as it was."""
-        course, about = self.course, self.checkpoints.about
-        found = self.checkpoints.restore(course)
+        found = self.checkpoints.restore(self.course)
         if found is None:
             return
-        warm_up(self.steps, Order(self.seed, course.epoch, self.rows), found["seen"])
-        changed = different(found["surroundings"], about["surroundings"])
-        for name in ("optimizer", "data"):
-            if found[name] != about[name]:
-                changed.append(f"{name}: {found[name]} before, {about[name]} now")
-        if changed:
-            what = f"fit goes on from {found['path'].name}, but not to the bit as it would have gone"
-            warnings.warn(f"{what}: {'; '.join(changed)}", RuntimeWarning, stacklevel=4)
+        warm_up(self.steps, Order(self.seed, self.course.epoch, self.rows), found.seen)
+        if found.changed:
+            what = f"fit goes on from {found.path.name}, but perhaps not to the bit as it would have gone"
+            warnings.warn(f"{what}: {'; '.join(found.changed)}", RuntimeWarning, stacklevel=4)
 
 
 def warm_up(steps: Steps, order: Order, seen: dict[int, int]) -> None:
