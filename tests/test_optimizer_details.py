@@ -311,3 +311,22 @@ def test_types_and_functions_are_told_apart_as_learning_rates() -> None:
         SGD(Callable)  # type: ignore[arg-type]
     assert SGD(lambda step: 1).lr == 1.0
     assert SGD(lambda step: 0.0).lr == 0.0
+
+
+def test_a_pickle_holds_what_is_remembered_once() -> None:
+    net, adam = network([5000], [3000], "float64"), Adam()
+    adam.step(net)
+    arrays = sum(array.nbytes for name, array in adam.state().items() if name != "steps")
+    assert arrays <= len(pickle.dumps(adam)) < 1.1 * arrays
+
+
+def test_repr_of_an_optimizer_that_does_not_keep_an_argument() -> None:
+    class Noted(Optimizer):
+        def __init__(self, lr: float, note: str = "none", kept: int = 3) -> None:
+            super().__init__(lr)
+            self.kept = kept
+
+        def update(self, ops: Any, storage: Any, lr: float) -> None: ...
+
+    assert repr(Noted(0.1, "mine")) == "Noted(lr=0.1)"
+    assert repr(Noted(0.1, kept=4)) == "Noted(lr=0.1, kept=4)"
