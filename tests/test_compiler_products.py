@@ -148,6 +148,7 @@ def test_what_is_no_plain_product_is_left_to_numpy() -> None:
         (a, room[0], room[0]),
         (a, b, out[:, ::-1]),
         (a[0], b, out[0]),
+        (a.astype(np.float16), b.astype(np.float16), out.astype(np.float16)),
     ]:
         assert understood(partial(np.matmul, *args), ()) is None
     assert understood(partial(np.dot, a.astype(int), b.astype(int), out.astype(int)), ()) is None

@@ -28,6 +28,7 @@ from tinynn import (
     Rescale,
     Sequential,
     Sigmoid,
+    Softmax,
     SoftmaxCrossEntropy,
     Tanh,
     fit,
@@ -52,6 +53,7 @@ NETWORKS: dict[str, Any] = {
         lambda: (Rescale(1 / 255), Conv2D(5, 3), ReLU(), MaxPool2D(2), Conv2D(6, 2), Tanh(), Flatten(), Affine(4)),
         IMAGES,
     ),
+    "probabilities": (lambda: (Softmax(), Affine(17), ReLU(), Affine(4)), ROWS),
     "overlapping windows": (
         lambda: (
             *(Rescale(1 / 255), Conv2D(4, 3, padding=1), MaxPool2D(3, 2), AveragePool2D(3, 1)),

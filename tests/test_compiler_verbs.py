@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from strategies import laid_out
 from test_window_verbs import taps
 
+from tinynn import Affine, Optimizer, Sequential, SoftmaxCrossEntropy, fit
 from tinynn.backend import NumpyOps, get_backend
 from tinynn.compiler.program import understood
 
@@ -204,6 +205,26 @@ def test_updates_about_the_edges_of_vectors(verb: str) -> None:
             each(verb, decayed, 0.3, 0.07, 0.1)
         for name in "pgab":
             assert_bits(getattr(got, name), getattr(right, name))
+
+
+class Rises(Optimizer):
+    """params = max(grads, 0): one verb, and none of those that update."""
+
+    straight = True
+
+    def update(self, ops: Any, storage: Any, lr: float) -> None:
+        ops.relu(storage.grads, storage.params)
+
+
+def test_an_update_by_another_verb_is_left_to_numpy() -> None:
+    x = np.random.default_rng(0).standard_normal((24, 5)).astype(np.float32)
+    found = []
+    for backend in ("numpy", "llvm"):
+        net = Sequential(Affine(3), SoftmaxCrossEntropy()).build((5,), backend=backend)
+        fit(net, Rises(0.1), (x, np.arange(24) % 3), epochs=3, batch_size=6, progress=False)
+        found.append(net.storage.params)
+    np.testing.assert_allclose(*found, atol=1e-5)
+    assert found[0].min() == 0 < found[0].max()
 
 
 def test_updates_of_nothing_are_left_to_numpy() -> None:

@@ -53,6 +53,7 @@ def test_more_matrices_than_a_grid_has_blocks_are_several_calls() -> None:
     np.testing.assert_array_equal(out, a.sum(axis=2, keepdims=True))
     pieces = stacks((7,), ((8,), (0,), (4,)), most=3)
     assert pieces == ((3, (8, 0, 4), ((0, 0, 0), (24, 0, 12))), (1, (0, 0, 0), ((48, 0, 24),)))
+    assert stacks((6,), ((8,), (0,), (4,)), most=3) == ((3, (8, 0, 4), ((0, 0, 0), (24, 0, 12))),)
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,12 @@ def test_the_real_library_takes_every_attribute() -> None:
     pytest.skip("cuBLASLt is not installed")
 
 
+@needs_a_compiler
+def test_a_function_that_is_not_used_is_no_attribute_and_a_note_without_an_address_is_given_back_to_nobody() -> None:
+    with pytest.raises(AttributeError, match="cublasLtGroupedLayoutSetAttribute is none of the functions"):
+        Descriptor(Library(fake()), "GroupedLayout")
+
+
 def test_the_sizes_of_its_structures() -> None:
     assert ctypes.sizeof(Suggestion) == 96 and Suggestion.state.offset == 72 and sys.byteorder == "little"
 

@@ -352,6 +352,14 @@ class Wrong(Layer):
             return self.xp.add(x * x, 0, out=y), x
         if self.way == "a number":
             return self.xp.multiply(x, 1 / (1 + self.xp.abs(x).max()), out=y), x
+        if self.way == "a number of an array without axes":
+            total = self.xp.sum(x, out=self.empty("total", ()))
+            return self.xp.multiply(x, self.xp.tanh(total), out=y), x
+        if self.way == "a sum":
+            self.xp.sum(x * x, axis=1, out=self.empty("sums", (len(x),)))
+            return self.xp.multiply(x, 1, out=y), x
+        if self.way == "a verb":
+            return self.ops.softmax(x * x, y, self.empty("work", x.shape, self.xp.float64)), x
         if self.way == "another function":
             return self.xp.add(self.xp.cumsum(x, axis=1), 0, out=y), x
         if self.way == "a cache":
@@ -371,6 +379,9 @@ class Wrong(Layer):
     [
         ("an operator", 2, 2),
         ("a number", 2, 2),
+        ("a number of an array without axes", 2, 2),
+        ("a sum", 2, 2),
+        ("a verb", 2, 2),
         ("another function", 2, 2),
         ("a cache", 2, 2),
         ("the way back", 1, 3),
@@ -385,6 +396,33 @@ def test_what_is_computed_behind_the_recorders_back_is_not_replayed(way: str, ti
     assert whole(replay) == ["Wrong"] * times
     without = replay_of(Sequential(Affine(9), Affine(4), SoftmaxCrossEntropy()), ROWS)
     assert len(replay.calls) == len(without.calls) + calls
+    assert_same(run(make(), ROWS, LABELS, True), run(make(), ROWS, LABELS, False))
+
+
+class Within(Layer):
+    """What the layer in it gives, the way back computed behind the recorder's back; straight in name only."""
+
+    straight = True
+
+    def __init__(self, inner: Layer) -> None:
+        self.inner = inner
+
+    def build(self, shape: Any) -> Any:
+        return self.sublayer("inner", self.inner, shape)
+
+    def forward(self, x: Any) -> Any:
+        return self.inner.forward(x)
+
+    def backward(self, dy: Any, cache: Any) -> Any:
+        return self.inner.backward(dy, cache) * 1
+
+
+def test_a_layer_of_layers_whose_way_back_cannot_be_recorded_is_not_replayed_at_all() -> None:
+    def make() -> Sequential:
+        return Sequential(Affine(9), Within(Affine(5)), Affine(4), SoftmaxCrossEntropy())
+
+    with pytest.raises(AssertionError):
+        replay_of(make(), ROWS)
     assert_same(run(make(), ROWS, LABELS, True), run(make(), ROWS, LABELS, False))
 
 

@@ -228,8 +228,6 @@ class Hits:
 
 def first_true(code: Code, mask: str, lanes: int, first: int, other: str) -> str:
     """`first` and the number of the first lane in which the mask is true, or `other` where it is true in none."""
-    if lanes == 1:
-        return code(f"select i1 {mask}, i64 {first}, i64 {other}")
     bits = code(f"zext i{lanes} {code(f'bitcast <{lanes} x i1> {mask} to i{lanes}')} to i64")
     code.declare("i64 @llvm.cttz.i64(i64, i1)")
     lane = code(f"call i64 @llvm.cttz.i64(i64 {bits}, i1 false)")

@@ -162,10 +162,7 @@ def sums(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sum | 
     if not usable(x, out) or np.may_share_memory(x, out) or not {x.dtype, out.dtype} <= FLOATS.keys():
         return None
     axes = {a % x.ndim for a in (range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,))}
-    try:
-        whole = np.dtype(out.dtype if dtype is None else dtype)
-    except TypeError:
-        return None
+    whole = np.dtype(out.dtype if dtype is None else dtype)
     if whole not in FLOATS or x.ndim == 0:
         return None
     kept = iter(zip(out.shape, out.strides, strict=True)) if out.ndim < x.ndim else None
