@@ -373,3 +373,19 @@ def test_examples_are_inputs_that_the_loss_takes(n: int) -> None:
         assert (weights[0] >= 0.5).all() and (weights[0] < 1.5).all() and weights[0].shape == (n,)
         loss.check_targets(targets, (3,))
         assert len(built(loss).example(np.random.default_rng(0), n, (3,))) == 2
+
+
+def test_each_row_is_compared_with_its_own_target() -> None:
+    scores = np.eye(4)[[3, 1, 0, 2]] + S[:, :1] / 9
+    loss = built(SoftmaxCrossEntropy(), (4,))
+    assert list(loss.verdict(scores, np.eye(4)[[3, 1, 0, 2]])) == [1, 1, 1, 1]
+    assert list(loss.verdict(scores, np.eye(4)[[3, 3, 3, 3]])) == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0], np.float32)])
+def test_small_numbers_beside_a_large_one_are_not_lost(weights: Any) -> None:
+    y = np.ones((1, 100), np.float32)
+    y[0, 0] = 1e8  # in a sum of float32 the ones that are added to it are lost
+    loss = built(MeanAbsoluteError(), (100,), "float32")
+    L = loss.forward(y, np.zeros_like(y)) if weights is None else loss.forward(y, np.zeros_like(y), weights)
+    assert L[0] == np.float32((1e8 + 99) / 100)
