@@ -66,6 +66,13 @@ def test_an_id_out_of_range_is_named(wrong: int) -> None:
             assert caught.value.got == wrong
 
 
+def test_it_draws_integers_that_it_can_be_checked_on() -> None:
+    gradcheck(Embedding(5, 2), (3,))
+    gradcheck(Embedding(5, 2), ())
+    (ids,) = Embedding(5, 2).example(np.random.default_rng(0), 200, (3,))
+    assert ids.shape == (200, 3) and (ids.min(), ids.max()) == (0, 4)
+
+
 def test_floats_are_refused_and_not_rounded() -> None:
     with pytest.raises(DataError, match="looks up integers") as caught:
         Sequential(Embedding(4, 2)).build((3,)).predict(IDS + 0.5)

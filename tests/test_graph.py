@@ -263,6 +263,9 @@ def test_integers_reach_those_who_read_them_alone() -> None:
     Graph(y=(Ids(), "x"), z=(Rescale(0.5), "x")).build((4,)).predict(ids)
     Graph(y=(Ids(), "x"), z=(Affine(2), "x")).build((4,)).predict(ids)
     assert seen == ["i", "i", "f"]
+    for other in (Rescale(0.5), Affine(4)):  # the graph stands first in a chain
+        Sequential(Graph(y=(Ids(), "x"), z=(other, "x"), sum=(Add(), "y", "z"))).build((4,)).predict(ids)
+    assert seen[3:] == ["i", "f"]
 
 
 def test_the_summary_says_who_reads_what() -> None:

@@ -24,7 +24,9 @@ from tinynn import (
     Sequential,
     SoftmaxCrossEntropy,
     fit,
+    gradcheck,
 )
+from tinynn.backend import NumpyOps
 
 S = np.sin(np.arange(12.0)).reshape(4, 3) * 3
 Y = np.cos(np.arange(12.0)).reshape(4, 3)
@@ -282,6 +284,38 @@ def test_it_is_refused(case: str) -> None:
     assert word in str(caught.value)
     for part in ("where", "expected", "got", "fix"):
         assert getattr(caught.value, part) is not None, part
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets"),
+    [
+        (SoftmaxCrossEntropy(), ()),
+        (SoftmaxCrossEntropy(ignore=1), ()),
+        (QuadraticCost(), ()),
+        *[(each(), (3,)) for each in (MeanSquaredError, MeanAbsoluteError, Huber, BinaryCrossEntropy, QuadraticCost)],
+    ],
+    ids=repr,
+)
+def test_each_draws_targets_and_weights_that_it_can_be_checked_on(loss: Loss, targets: Any) -> None:
+    gradcheck(loss, (3,), targets)
+    gradcheck(loss, (3,), targets, ())
+    _, drawn, weights = loss.example(np.random.default_rng(0), 5, (3,), targets, ())
+    assert drawn.shape == (5, *targets) and weights.shape == (5,) and (weights > 0).all()
+    if isinstance(loss, BinaryCrossEntropy):
+        assert ((drawn >= 0) & (drawn <= 1)).all()
+
+
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), QuadraticCost()], ids=repr)
+def test_an_index_error_that_is_not_the_labels_fault_comes_as_it_is(loss: Loss) -> None:
+    class Fails(NumpyOps):
+        def row_dots(self, *args: Any, **named: Any) -> Any:
+            raise IndexError("of the backend")
+
+        take = look_up = softmax_cross_entropy = row_dots
+
+    net = Sequential(loss).build((3,), backend=Fails())
+    with pytest.raises(IndexError, match="of the backend"):
+        net.forward(S, LABELS)
 
 
 def test_fit_names_the_row_of_a_wrong_weight() -> None:

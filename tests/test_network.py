@@ -199,6 +199,27 @@ def test_nan_in_the_parameters_is_told_with_the_layer() -> None:
     with pytest.raises(StateError, match=r"2\.W") as caught:
         net.predict(X)
     assert caught.value.where == "layer 2: Affine(3)"
+    with pytest.raises(StateError, match=r"2\.W") as evaluated:
+        net.evaluate(X, T)
+    assert evaluated.value.where == caught.value.where
+
+
+def test_nan_that_a_layer_makes_of_finite_numbers_is_given_back() -> None:
+    class Ratio(Layer):
+        """y = x / x."""
+
+        def forward(self, x: Any) -> Any:
+            with np.errstate(invalid="ignore"):
+                return x / x, None
+
+        def backward(self, dy: Any, cache: None) -> Any:
+            return 0 * dy
+
+    net = Sequential(Ratio(), Affine(3), SoftmaxCrossEntropy()).build((6,))
+    x = np.concatenate([X[:2], 0 * X[:1]])
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(np.isnan(net.predict(x)).any(axis=1), [False, False, True])
+        assert math.isnan(net.evaluate(x, T[:3]).loss)
 
 
 # --- dx

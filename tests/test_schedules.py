@@ -152,6 +152,10 @@ def test_a_schedule_is_a_pure_function_that_can_be_pickled_and_read(schedule: An
     assert [again(step) for step in reversed(range(30))] == forwards[::-1]
     assert all(type(value) is float for value in forwards)
     assert eval(repr(schedule)) == schedule == again
+    assert {schedule: 1}[again] == 1 and len({*SCHEDULES, again}) == len(SCHEDULES)
+    with pytest.raises(AttributeError, match="stays what it is: make another"):
+        again.lr = 0.2
+    assert again == schedule
 
 
 def test_repr() -> None:

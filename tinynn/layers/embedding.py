@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from tinynn.backend import Array
 from tinynn.checks import positive_integer
@@ -52,7 +52,6 @@ class Embedding(Layer):
             return self.ops.look_up(self.W, ids, out=self.empty("y", (*x.shape, self.D))), ids
         except IndexError:
             self.refuse(self.ops.to_host(ids), self.ops.to_host(x))
-            raise
 
     def within(self, x: Array) -> Array:
         """x, and of what is no number of a vector -1 or V: 2**32 would come back as 0 when it is cut to 32 bits."""
@@ -62,7 +61,7 @@ class Embedding(Layer):
     def backward(self, dy: Array, ids: Array) -> None:
         self.ops.look_up_backward(dy, ids, out=self.dW)
 
-    def refuse(self, ids: Any, x: Any) -> None:
+    def refuse(self, ids: Any, x: Any) -> NoReturn:
         """Errors: DataError with the first integer that is out of range and its place."""
         wrong = ids >= self.V
         row, *place = (int(i) for i in next(zip(*wrong.nonzero(), strict=True)))

@@ -66,6 +66,6 @@ class QuadraticCost(Loss):
 
     def example(self, rng: np.random.Generator, n: int, *shapes: Shape) -> tuple[np.ndarray, ...]:
         scores = rng.standard_normal((n, *shapes[0]))
-        if shapes[1:] in ((), ((),)) and len(shapes[0]) == 1:
-            return scores, rng.integers(0, shapes[0][0], n)
-        return scores, rng.standard_normal(scores.shape)
+        labels = shapes[1:2] in ((), ((),)) and len(shapes[0]) == 1
+        targets = rng.integers(0, shapes[0][0], n) if labels else rng.standard_normal(scores.shape)
+        return (scores, targets, *(rng.random(n) + 0.5 for _ in shapes[2:]))
