@@ -63,7 +63,8 @@ GROUPS = {
         + named("tinynn/network/", "structure settings restoring model_file")
         + named("tinynn/data/", "archive"),
         named(
-            "tests/test_", "archive checkpoint_details checkpoints faults hostile_files model_file restoring structure"
+            "tests/test_",
+            "archive checkpoint_details checkpoints faults file_details hostile_models model_file restoring structure",
         ),
     ),
     "optim": Group(
@@ -76,7 +77,7 @@ GROUPS = {
     "losses": Group(("tinynn/losses/*.py",), named("tests/test_", "losses loss_details sklearn_parity")),
     "data": Group(
         ("tinynn/data/[!a]*.py",),
-        named("tests/test_", "datasets hostile_files idx shards text_digits"),
+        named("tests/test_", "datasets file_details hostile_files idx shards text_digits"),
     ),
     "layers": Group(
         ("tinynn/layers/*.py",),
