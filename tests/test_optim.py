@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from optim_helpers import PLACES, check_padding, network
 
-from tinynn import SGD, Affine, ConfigurationError, Sequential, Sigmoid, SoftmaxCrossEntropy, fit
+from tinynn import (
+    SGD,
+    Adam,
+    Affine,
+    ConfigurationError,
+    QuadraticCost,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    fit,
+)
 from tinynn.init import standard_normal, zeros
 from tinynn.network import storage as storage_module
 
@@ -203,3 +214,9 @@ def test_optimizer_in_fit_lowers_the_loss() -> None:
     first = net.loss(x, t)
     fit(net, SGD(0.5), (x, t), epochs=20, batch_size=10, progress=False)
     assert net.loss(x, t) < first / 2
+
+
+@pytest.mark.parametrize("make", [lambda: SGD(0.1, l2=0.1, clip_norm=1.0), lambda: SGD(0.1, momentum=0.9), Adam])
+def test_a_network_without_parameters_is_stepped_over(make: Any) -> None:
+    net, x = Sequential(ReLU(), QuadraticCost()).build((3,)), np.ones((5, 3))
+    assert fit(net, make(), (x, x), epochs=2, batch_size=2, progress=False).loss == [0.0, 0.0]

@@ -57,7 +57,7 @@ class Storage:
         self.grads = ops.zeros(size, dtype)
         self.state = ops.zeros(state_size, dtype)
         self.decayed = next((o for o, (_, _, d) in zip(offsets, trained, strict=True) if not d.decay), size)
-        self.work = ops.zeros(min(BLOCK, max(1, size)), dtype)
+        self.work = ops.zeros(min(BLOCK, max(2, size)), dtype)  # optimizers take it in halves
 
         self._places = {
             full_name(path, d.name): (start, d.shape) for (path, _, d), start in zip(trained, offsets, strict=True)
