@@ -189,7 +189,7 @@ def test_the_file_that_is_missing_is_named_like_its_partner(tmp_path: Path) -> N
         npy(tmp_path, name, np.zeros((2, 3)))
         error = refused(lambda: datasets.shards(tmp_path), tmp_path / missing)
         assert error.got == f"{name} without it"
-        assert error.expected.endswith("for every number from 0 to 7")
+        assert str(error.expected).endswith("for every number from 0 to 7")
     (tmp_path / "inputs-3.npy").unlink()
     (tmp_path / "targets-3.npy").unlink()
     error = refused(lambda: datasets.shards(tmp_path), tmp_path / "inputs-00003.npy")
@@ -315,5 +315,6 @@ def test_classes_that_bytes_do_not_have(classes: Any) -> None:
     with pytest.raises(ConfigurationError, match="classes cannot be used") as caught:
         check_classes(classes)
     assert caught.value.got == repr(classes)
-    for right in (1, 256, np.int64(10)):
+    several: list[Any] = [1, 256, np.int64(10)]
+    for right in several:
         check_classes(right)
