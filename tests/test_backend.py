@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from strategies import laid_out, layouts
 
-from tinynn import Affine, ConfigurationError, DeviceError, Sequential
+from tinynn import Adam, Affine, ConfigurationError, DeviceError, Sequential, Sigmoid, SoftmaxCrossEntropy, fit
 from tinynn.backend import NumpyOps, Ops, get_backend
 from tinynn.testing import FakeDevice
 
@@ -275,6 +275,40 @@ def test_row_dots() -> None:
     device = FakeDevice()
     for dots in (ops.row_dots(a, b), device.to_host(device.row_dots(device.asarray(a), device.asarray(b)))):
         np.testing.assert_allclose(dots, [math.fsum(p) for p in a * b], rtol=1e-13, atol=1e-14)
+
+
+class Plain(Ops):
+    """A backend that has what it must have, and of all else the reference."""
+
+    name = "plain"
+    xp = np
+
+    def asarray(self, x: Any, dtype: Any = None) -> np.ndarray:
+        return np.asarray(x, dtype)
+
+    def to_host(self, x: Any) -> np.ndarray:
+        return np.asarray(x)
+
+    def zeros(self, size: int, dtype: Any) -> np.ndarray:
+        return np.zeros(size, dtype)
+
+    def take(self, x: Any, rows: Any, out: Any) -> np.ndarray:
+        return np.take(x, rows, axis=0, out=out)
+
+
+def test_a_backend_needs_little_of_its_own_to_train_a_network() -> None:
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
+    found = []
+    for backend in (NumpyOps(), Plain()):
+        net = Sequential(Affine(7), Sigmoid(), Affine(3), SoftmaxCrossEntropy())
+        net.build((5,), backend=backend, dtype="float64")
+        fit(net, Adam(0.01), (x, labels), epochs=2, batch_size=8, progress=False)
+        found.append(net.storage.params)
+    np.testing.assert_allclose(*found, rtol=1e-10)
+    assert {"asarray", "to_host", "zeros", "take"} == Ops.__abstractmethods__
+    with pytest.raises(TypeError, match="take"):
+        type("Less", (Plain,), {"take": Ops.take})()
 
 
 def test_every_verb_is_called_by_itself_in_some_test() -> None:

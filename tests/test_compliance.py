@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +207,60 @@ def test_usual_shapes_are_tried_where_none_is_named() -> None:
     assert check_layer(Sequential(Affine(3), Sigmoid())).shapes == ((4,),)
 
 
+def test_a_layer_of_any_number_of_inputs_is_tried_with_one_and_with_two() -> None:
+    class Sum(Layer):
+        """y = the sum of its inputs."""
+
+        def build(self, *shapes: Any) -> Any:
+            if len(shapes) < self.least:
+                raise ConfigurationError("one input is not enough")
+            return shapes[0]
+
+        def forward(self, *xs: Any) -> Any:
+            return sum(xs[1:], start=1.0 * xs[0]), len(xs)
+
+        def backward(self, dy: Any, n: int) -> Any:
+            return dy if n == 1 else (dy,) * n
+
+    for least, shapes in ((1, ((4,),)), (2, ((4,), (4,)))):
+        kind = type("Sum", (Sum,), {"least": least, "__module__": "elsewhere"})
+        assert check_layer(kind()).shapes == shapes
+
+
+def test_a_layer_whose_parameters_change_nothing_has_no_step_that_helps() -> None:
+    class Idle(custom.Gain):
+        """y = x + 0 g."""
+
+        def forward(self, x: Any) -> Any:
+            return x + 0 * self.g, x
+
+        def backward(self, dy: Any, x: Any) -> Any:
+            self.dg[...] = 0
+            return 1 * dy
+
+    report = check_layer(Idle(), (4,))
+    (skipped,) = [outcome for outcome in report.of("skipped") if outcome.name == "step helps"]
+    assert "its gradient is 0" in skipped.message
+
+
+def test_what_a_layer_raises_in_another_thread_alone_is_told() -> None:
+    class Homebound(custom.Half):
+        """Knows its thread."""
+
+        def build(self, shape: Any) -> Any:
+            self.home = threading.get_ident()
+            return shape
+
+        def predict(self, x: Any) -> Any:
+            if threading.get_ident() != self.home:
+                raise RuntimeError("not at home")
+            return super().predict(x)
+
+    report = check_layer(Homebound(), (4,), raises=False)
+    (failed,) = report.of("failed")
+    assert failed.name == "threads" and "not at home" in failed.message
+
+
 def test_what_fits_no_shape_and_what_is_no_layer_is_refused() -> None:
     class Never(custom.Half):
         def build(self, shape: Any) -> Any:
@@ -247,6 +302,7 @@ def test_gain(check: Check) -> None:
 
 def test_a_check_that_fails_raises_what_is_wrong_and_one_that_does_not_apply_is_skipped() -> None:
     made = {str(check): check for check in checks(rules.PredictWritesIntoX(), (4,))}
+    assert repr(made["repeats"]) == "<check 'repeats' of PredictWritesIntoX()>"
     with pytest.raises(TinynnError, match="predict changed x"):
         made["inputs untouched"]()
     with pytest.raises(unittest.SkipTest, match="no parameters"):

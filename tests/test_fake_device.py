@@ -135,10 +135,22 @@ def test_views_share_their_memory_and_copies_do_not() -> None:
         before = OPS.to_host(x.sum())
         view += 1
         assert OPS.to_host(x.sum()) == before + view.size
-    for other in (x.copy(), x.astype(x.dtype), x[[0]], x.T.reshape(-1), x.flatten(), copy.deepcopy(x), +x):
+    others = x.copy(), x.astype(x.dtype), x[[0]], x.T.reshape(-1), x.flatten(), copy.copy(x), copy.deepcopy(x), +x
+    for other in (*others, XP.array(x), XP.array(x, copy=True)):
         before = OPS.to_host(x.sum())
         other += 1
         assert OPS.to_host(x.sum()) == before
+
+
+def test_an_array_is_written_where_it_lies() -> None:
+    x = device(np.array([[3.0, 1.0], [2.0, 4.0]]))
+    x[0].sort()
+    np.testing.assert_array_equal(OPS.to_host(x), [[1, 3], [2, 4]])
+    x[1].fill(7)
+    np.testing.assert_array_equal(OPS.to_host(x), [[1, 3], [7, 7]])
+    assert repr(x) == "DeviceArray(shape=(2, 2), dtype=float64)"
+    row = x[0].base
+    assert row is not None and row.shape == (2, 2) and XP.array(np.ones(2)).base is None
 
 
 def test_empty_is_full_of_what_no_layer_would_compute() -> None:

@@ -38,6 +38,8 @@ from tinynn import (
     Tanh,
     check_finite,
 )
+from tinynn.backend import NumpyOps
+from tinynn.network.blame import limits
 from tinynn.init import ones
 from tinynn.losses import Loss
 from tinynn.network import watched
@@ -362,6 +364,12 @@ def test_caches_from_before_it_are_stale(call: str) -> None:
         getattr(net, call)(*(X, T)[: 1 if call == "predict" else 2])
     with pytest.raises(StateError, match="stale"):
         net.backward(1.0, cache)
+
+
+def test_what_a_layer_was_given_in_words() -> None:
+    given = {"x": np.array([1.0, np.nan, -2.5]), "ids": np.empty(0, int), "none": np.full(2, np.inf), "n": 3, "c": None}
+    words = limits(NumpyOps(), given)
+    assert words == "x from -2.5 to 1; ids empty; none without a finite number; n = 3; c a NoneType"
 
 
 def test_integers_are_not_looked_at_and_large_numbers_are_no_infinity() -> None:

@@ -246,6 +246,26 @@ def test_a_class_with_slots_and_methods_of_the_instance() -> None:
     assert callable(layer.__dict__["forward"])
 
 
+class Only(Affine):
+    """One layer for all: a copy is found by its name."""
+
+    def __reduce__(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return "ONLY"
+
+
+ONLY = Only(6)
+
+
+def test_a_layer_that_is_copied_by_its_name_is_so_meanwhile() -> None:
+    net = Sequential(ONLY, Waits()).build((4,))
+    pause = Paused(lambda: net.predict(X))
+    try:
+        assert type(ONLY) is not Only
+        assert copy.copy(ONLY) is ONLY
+    finally:
+        pause.end()
+
+
 def test_a_method_that_is_changed_meanwhile_is_the_layers_own() -> None:
     net = network()
     layer: Any = net.layers[0]
@@ -253,6 +273,10 @@ def test_a_method_that_is_changed_meanwhile_is_the_layers_own() -> None:
     layer.forward = plain = lambda x: (np.zeros((len(x), 6), np.float32), None)
     assert layer.forward is plain
     del layer.forward
+    object.__setattr__(layer, "forward", plain)
+    assert layer.forward is plain and layer.__dict__["forward"] is plain
+    del layer.forward
+    assert type(layer) is not Affine and type(layer).forward is Affine.forward
     with pytest.raises(AttributeError):
         del layer.forward
     assert "forward" not in layer.__dict__

@@ -268,6 +268,12 @@ def test_integers_reach_those_who_read_them_alone() -> None:
     assert seen[3:] == ["i", "f"]
 
 
+def test_a_graph_is_a_collection_of_its_layers_by_name() -> None:
+    h, y = Affine(4), Affine(2)
+    graph = Graph(h=(h, "x"), y=(y, "h"))
+    assert len(graph) == 2 and [*graph] == [h, y] and graph["y"] is y
+
+
 def test_the_summary_says_who_reads_what() -> None:
     lines = classifier().build((4,)).summary().splitlines()
     assert [line.split()[0] for line in lines[1:6]] == ["h", "a", "sum", "scores", "loss"]

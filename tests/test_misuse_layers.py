@@ -14,6 +14,7 @@ from tinynn import (
     Affine,
     ConfigurationError,
     GradientError,
+    Graph,
     Layer,
     Loss,
     NotBuiltError,
@@ -23,6 +24,7 @@ from tinynn import (
     StateError,
 )
 from tinynn.init import ones
+from tinynn.network.explain import BrokenPromise
 
 
 def wrong(**methods: Callable[..., Any]) -> Callable[[], Any]:
@@ -92,6 +94,13 @@ CASES: dict[str, Case] = {
         "self.empty",
     ),
     "initial shape": (declare("g", (4,), np.ones(7)), ShapeError, HERE, "(7,)", "(rng, shape)"),
+    "initial values of two lengths": (
+        declare("g", (4,), [[1.0], [2.0, 3.0]]),
+        ConfigurationError,
+        HERE,
+        "inhomogeneous",
+        "",
+    ),
     "another output shape": (
         wrong(forward=lambda self, x: (x[:, :2], x)),
         ShapeError,
@@ -198,6 +207,57 @@ def test_an_error_of_the_layers_own_code_keeps_its_type_and_gains_a_note() -> No
     with pytest.raises(AttributeError, match="no attribute 'gg'") as missing:
         wrong(forward=lambda self, x: x * self.gg)()
     assert "layer 1: Mine()" in missing.value.__notes__[0]
+
+
+class Flickers(Layer):
+    """y = x, and once, when it is told to, one row less."""
+
+    broken = False
+
+    def forward(self, x: Any) -> Any:
+        broken, self.broken = self.broken, False
+        return x[broken:], None
+
+    def backward(self, dy: Any, cache: None) -> Any:
+        return dy
+
+
+@pytest.mark.parametrize("loss", [(), (SoftmaxCrossEntropy(),)])
+def test_a_layer_that_breaks_its_promise_once_is_noticed_though_a_second_look_finds_nothing(loss: Any) -> None:
+    network = net(Affine(3), Flickers(), *loss)
+    network.layers[1].broken = True
+    with pytest.raises(BrokenPromise) as caught:
+        network.predict(X)
+    assert "raised in predict of" in caught.value.__notes__[0]
+
+
+class Reads(Layer):
+    """y = x, of so many rows and no others."""
+
+    shape: Any = None
+
+    def forward(self, x: Any) -> Any:
+        if x.shape != self.shape:
+            raise ValueError(f"{len(x)} rows where {self.shape[0]} were wanted")
+        return x, None
+
+    def backward(self, dy: Any, cache: None) -> Any:
+        return dy
+
+
+def test_who_stumbles_over_such_a_layer_is_named() -> None:
+    network = net(Affine(3), Flickers(), Reads())
+    network.layers[1].broken, network.layers[2].shape = True, (6, 3)
+    with pytest.raises(ShapeError, match="5 rows where 6 were wanted") as caught:
+        network.predict(X)
+    assert caught.value.where == "layer 2: Reads()"
+
+
+def test_a_node_that_breaks_its_promise_at_inference_is_named() -> None:
+    graph = Graph(h=(Affine(4), "x"), n=(narrow(), "h"), y=(Affine(3), "n")).build((4,))
+    with pytest.raises(ShapeError, match="predict returned another shape than build promised") as caught:
+        graph.predict(X)
+    assert caught.value.where == "layer n: Mine()" and "(6, 2)" in str(caught.value.got)
 
 
 def test_fit_refuses_a_forgotten_gradient_before_it_touches_a_parameter() -> None:

@@ -151,6 +151,31 @@ def test_wrong_element_is_the_one_that_is_named() -> None:
     assert float(str(error.got)) == pytest.approx(1.00001 * float(str(error.expected)), rel=1e-7)
 
 
+def test_large_arrays_are_compared_at_a_thousand_places() -> None:
+    class AlmostAll(Affine):
+        def backward(self, dy: Any, x: Any) -> Any:
+            dx = super().backward(dy, x)
+            self.dW[:, :20] *= 1.001
+            return dx
+
+    gradcheck(Affine(40), (30,))
+    with pytest.raises(GradientError) as caught:
+        gradcheck(AlmostAll(40), (30,))
+    assert caught.value.array == "dW" and caught.value.index is not None and caught.value.index[1] < 20
+
+
+def test_an_output_that_changes_its_shape_is_told() -> None:
+    class Narrower(Affine):
+        """Of two outputs at first, and of one when it has seen a batch of three."""
+
+        def predict(self, x: Any) -> Any:
+            return super().predict(x)[:, : 1 if len(x) == 3 else None]
+
+    with pytest.raises(GradientError, match="predict") as caught:
+        gradcheck(Narrower(2), (3,))
+    assert (caught.value.expected, caught.value.got) == ((3, 2), (3, 1))
+
+
 def test_shapes_that_clash_are_a_shape_error_with_the_layer() -> None:
     class Untransposed(Affine):
         def backward(self, dy: Any, x: Any) -> Any:

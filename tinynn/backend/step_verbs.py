@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from tinynn.backend.verbs import Array, Verbs
@@ -10,7 +10,7 @@ from tinynn.backend.verbs import Array, Verbs
 __all__ = ["StepVerbs"]
 
 
-class StepVerbs(Verbs):
+class StepVerbs(Verbs, ABC):
     """A captured step makes the same calls each time; what changes lies on the device."""
 
     @abstractmethod
