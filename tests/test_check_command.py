@@ -110,6 +110,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_file_may_import_what_lies_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "homework").mkdir()
+    (tmp_path / "homework" / "beside_it.py").write_text(LAYERS)
+    (tmp_path / "homework" / "mine.py").write_text("from beside_it import Gain\n\n\nclass Mine(Gain):\n    pass\n")
+    try:
+        code, result = score(capsys, "homework/mine.py:Mine")
+    finally:
+        for name in ("beside_it", "mine"):
+            sys.modules.pop(name, None)
+    assert (code, result["ok"]) == (0, True)
+    assert sys.path[0] == str(tmp_path / "homework")
+
+
 def score(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
     code = main(["check", *arguments, "--json", "-"])
     return code, json.loads(capsys.readouterr().out)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
+import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -297,7 +300,56 @@ def test_the_script_needs_no_package() -> None:
     assert (done.returncode, len((done.stdout + done.stderr).splitlines())) in ((0, 1), (1, 1))
 
 
+@pytest.mark.parametrize("script", [cuda_driver, doctor_trial], ids=["driver", "trial"])
+def test_as_scripts_they_do_what_their_main_does(
+    script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: MadeUpDriver())
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    try:
+        runpy.run_path(script.__file__, run_name="__main__")
+    except SystemExit as end:
+        assert end.code == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "GPU: Some GPU" if script is cuda_driver else line.startswith('{"kernel": "import cupy fails')
+
+
 # --- what is looked up
+
+
+def test_a_version_is_none_where_nothing_is_installed() -> None:
+    assert doctor_facts.version("numpy") == np.__version__
+    assert doctor_facts.version("no-such-distribution-anywhere") == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program that is made up is a script of a shell")
+def test_the_drivers_version_is_what_its_program_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def said(script: str) -> str:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        return doctor_facts.driver_version()
+
+    assert said("echo 550.54.14; echo 550.54.14") == "550.54.14"
+    monkeypatch.setattr(Path, "read_text", lambda *args, **named: "NVRM version: NVIDIA UNIX  580.95.05  Tue Sep 23")
+    for script in ("echo 'NVIDIA-SMI has failed'", "exit 9"):
+        assert said(script) == "580.95.05", "what the kernel keeps"
+    monkeypatch.setattr(Path, "read_text", lambda *args, **named: "of no version")
+    assert said("exit 9") == ""
+
+
+def test_a_program_that_cannot_be_run_or_does_not_end_says_nothing(tmp_path: Path) -> None:
+    assert doctor_facts.printed([sys.executable, "-c", "print('so')"], 60).strip() == "so"
+    assert doctor_facts.printed([str(tmp_path / "nowhere")], 60) == ""
+    assert doctor_facts.printed([sys.executable, "-c", "import time; time.sleep(60)"], 0.2) == ""
+
+
+def test_a_library_that_the_system_finds_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "libtinynn_test_only.so.1"
+    monkeypatch.setattr(ctypes, "CDLL", lambda place: place)
+    assert doctor_facts.where(name, name) == f"{name} of the system"
 
 
 def test_every_distribution_of_cupy_is_found() -> None:
@@ -310,6 +362,11 @@ def test_the_blas_is_named_without_threadpoolctl_too(monkeypatch: pytest.MonkeyP
     assert doctor_facts.blas()
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
     assert "threads" not in doctor_facts.blas() != ""
+    pools = [{"user_api": "openmp", "internal_api": "openmp", "num_threads": 2}]
+    monkeypatch.setitem(sys.modules, "threadpoolctl", SimpleNamespace(threadpool_info=lambda: pools))
+    assert "threads" not in doctor_facts.blas() != ""  # NumPy's own says of itself, where no pool is a BLAS
+    pools.append({"user_api": "blas", "internal_api": "openblas", "version": "0.3.31.dev", "num_threads": 1})
+    assert doctor_facts.blas() == "openblas 0.3.31, threads: 1"
 
 
 @pytest.mark.parametrize(
@@ -431,6 +488,18 @@ def test_the_trials_process_is_read_line_by_line() -> None:
     assert doctor_facts.trial([sys.executable, "-c", "import time; time.sleep(60)"], 0.5) == {
         "kernel": "it was not done after 0.5 seconds"
     }
+
+
+@pytest.mark.parametrize(("replays", "stages"), [(True, ["kernel", "graph", "step"]), (False, ["kernel", "graph"])])
+def test_the_trial_tells_of_each_stage_as_it_comes(
+    replays: bool, stages: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", Arrays(replays=replays))
+    monkeypatch.setitem(doctor_trial.STAGES, "step", lambda xp: None)
+    doctor_trial.main()
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [[*each] for each in told] == [[name] for name in stages]
+    assert [*told[-1].values()] == [""] if replays else "every number should be 3" in told[-1]["graph"]
 
 
 def test_a_trial_without_cupy_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -92,6 +93,29 @@ def test_a_checkpoint_that_fails_ends_the_run_and_the_older_ones_go_on(
     assert there and [path.suffix for path in tmp_path.iterdir()] == [".npz"] * len(there)
     again = network()
     assert outcome(again, trained(again, checkpoint=tmp_path, resume=True)) == expected
+
+
+def test_a_folder_whose_names_cannot_be_written_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows opens no folder; some file systems do not write one by itself."""
+    path, opened, synced = tmp_path / "net.npz", os.open, os.fsync
+
+    def no_folder(place: Any, flags: int, *more: Any, **named: Any) -> int:
+        if Path(place) == tmp_path:
+            raise PermissionError(errno.EACCES, "a folder")
+        return opened(place, flags, *more, **named)
+
+    def no_sync(number: int) -> None:
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "a folder")
+        synced(number)
+
+    for name, instead in (("open", no_folder), ("fsync", no_sync)):
+        net = network()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, instead)
+            net.save(path)
+        assert network().load(path).storage.params.tobytes() == net.storage.params.tobytes()
+        path.unlink()
 
 
 def test_a_folder_that_cannot_be_listed_or_made(tmp_path: Path) -> None:

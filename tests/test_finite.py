@@ -39,10 +39,10 @@ from tinynn import (
     check_finite,
 )
 from tinynn.backend import NumpyOps
-from tinynn.network.blame import limits
 from tinynn.init import ones
 from tinynn.losses import Loss
 from tinynn.network import watched
+from tinynn.network.blame import limits
 from tinynn.testing import FakeDevice
 
 X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)

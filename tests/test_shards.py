@@ -116,6 +116,8 @@ def test_how_many_are_mapped_depends_on_what_the_process_may_open(monkeypatch: p
     for allowed, most in ((1024, 128), (16, 8), (10**9, 4096), (resource.RLIM_INFINITY, 4096)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, allowed=allowed: (allowed, allowed))
         assert module.most_mapped() == most
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert module.most_mapped() == 1024
 
 
 def test_the_memory_is_that_of_the_rows_asked_for(tmp_path: Path) -> None:
