@@ -249,7 +249,7 @@ def test_a_class_with_slots_and_methods_of_the_instance() -> None:
 class Only(Affine):
     """One layer for all: a copy is found by its name."""
 
-    def __reduce__(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __reduce__(self) -> str:
         return "ONLY"
 
 
