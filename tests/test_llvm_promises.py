@@ -8,7 +8,9 @@ import os
 import pickle
 import signal
 import sys
+import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -180,23 +182,33 @@ def test_a_name_that_is_not_known_lists_it() -> None:
 
 
 def test_without_llvmlite_or_with_an_old_one_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = engine.processor()
-    engine.processor.cache_clear()
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr(binding, "llvm_version_info", (15, 0, 7))
-            with pytest.raises(MissingExtraError, match=r"llvmlite >= 0.45") as caught:
-                dense().build((12,), backend="llvm")
-            assert "tinynn-xp[llvm]" in str(caught.value.fix)
-        with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, "llvmlite.binding", None)
-            with pytest.raises(MissingExtraError, match="llvmlite, which is not installed") as caught:
-                dense().build((12,), backend="llvm")
-            assert caught.value.extra == "llvm"
-    finally:
-        monkeypatch.setattr(engine, "Processor", lambda: before)
-        assert engine.processor() is before
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "FOUND", [])
+        patch.setattr(binding, "llvm_version_info", (15, 0, 7))
+        with pytest.raises(MissingExtraError, match=r"llvmlite >= 0.45") as caught:
+            dense().build((12,), backend="llvm")
+        assert "tinynn-xp[llvm]" in str(caught.value.fix)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "FOUND", [])
+        patch.setitem(sys.modules, "llvmlite.binding", None)
+        with pytest.raises(MissingExtraError, match="llvmlite, which is not installed") as caught:
+            dense().build((12,), backend="llvm")
+        assert caught.value.extra == "llvm"
     dense().build((12,), backend="llvm")
+
+
+def test_threads_that_ask_at_once_get_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It owns the machine code: a second one would take along, when it goes, what others are still calling."""
+
+    class Slow(engine.Processor):
+        def __init__(self) -> None:
+            time.sleep(0.05)
+            super().__init__()
+
+    monkeypatch.setattr(engine, "FOUND", [])
+    monkeypatch.setattr(engine, "Processor", Slow)
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(found) for found in pool.map(lambda _: engine.processor(), range(8))}) == 1
 
 
 def test_which_losses_a_run_of_steps_can_count() -> None:

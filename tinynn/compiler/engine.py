@@ -13,6 +13,7 @@ from tinynn.errors import MissingExtraError
 __all__ = ["Processor", "call_of", "lanes_of", "processor"]
 
 LOCK = threading.Lock()
+FOUND: list[Processor] = []
 OLDEST = 17  # of LLVM: before it pointers had types
 
 
@@ -67,10 +68,13 @@ class Processor:
         return engine.get_function_address("run")
 
 
-@functools.cache
 def processor() -> Processor:
-    """This machine's."""
-    return Processor()
+    """This machine's: one, whichever threads ask for it first, since it owns the machine code of all of them."""
+    if not FOUND:
+        with LOCK:
+            if not FOUND:
+                FOUND.append(Processor())
+    return FOUND[0]
 
 
 def lanes_of(itemsize: int, size: int) -> int:
