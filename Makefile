@@ -9,7 +9,7 @@
 #   make gpu          on a machine with an NVIDIA GPU: the tests that need one, then bench-gpu; CUDA=13 for CUDA 13
 #   make bench-gpu    tinynn timed on a GPU beside its peers, in an environment of its own, .venv-gpu; 8 minutes
 #   make accuracy     the MNIST examples over several seeds; some 35 minutes
-#   make coverage     the test suite, and which lines of tinynn it does not reach: docs/coverage.md; some 20 minutes
+#   make coverage     the test suite, and which lines of tinynn it does not reach: docs/coverage.md; ten minutes
 #   make mutation     makes small changes to the code, says which of them no test notices: docs/mutation.md; half an hour
 #   make pictures     draws the pictures in the README anew
 #   make docs         writes docs/layers.md anew, the table of all layers, from their docstrings

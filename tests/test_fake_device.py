@@ -437,6 +437,12 @@ def test_copies_and_pickles_of_a_network_stay_on_such_a_device() -> None:
         np.testing.assert_array_equal(OPS.to_host(other.predict(HOST)), OPS.to_host(net.predict(HOST)))
 
 
+def test_data_that_lie_on_the_device_are_told_what_to_do_by_a_network_on_the_host() -> None:
+    net = Sequential(Affine(3)).build((6,))
+    with pytest.raises(DeviceError, match="where one on the host is wanted"):
+        net.predict(device())
+
+
 def test_data_that_lie_on_the_device_are_taken() -> None:
     x, t = device(), OPS.asarray([0, 1, 2, 0])
     net = Sequential(Affine(3), SoftmaxCrossEntropy()).build((6,), backend=FakeDevice())

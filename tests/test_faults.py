@@ -116,6 +116,9 @@ def test_a_folder_whose_names_cannot_be_written_to_the_disk(tmp_path: Path, monk
             net.save(path)
         assert network().load(path).storage.params.tobytes() == net.storage.params.tobytes()
         path.unlink()
+    monkeypatch.setattr(os, "fsync", failing(os.fsync, errno.EIO, 2))  # a disk that breaks says another number
+    with pytest.raises(DataError, match="cannot write the file"):
+        network().save(path)
 
 
 def test_a_folder_that_cannot_be_listed_or_made(tmp_path: Path) -> None:

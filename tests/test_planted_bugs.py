@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple
 
 import pytest
@@ -162,6 +163,23 @@ def test_large_arrays_are_compared_at_a_thousand_places() -> None:
     with pytest.raises(GradientError) as caught:
         gradcheck(AlmostAll(40), (30,))
     assert caught.value.array == "dW" and caught.value.index is not None and caught.value.index[1] < 20
+
+
+def test_what_fails_in_another_thread_alone_is_told() -> None:
+    class Homebound(Affine):
+        """Knows its thread."""
+
+        def build(self, shape: Any) -> Any:
+            self.home = threading.get_ident()
+            return super().build(shape)
+
+        def forward(self, x: Any) -> Any:
+            if threading.get_ident() != self.home:
+                raise RuntimeError("not at home")
+            return super().forward(x)
+
+    with pytest.raises(RuntimeError, match="not at home"):
+        gradcheck(Homebound(2), (3,))
 
 
 def test_an_output_that_changes_its_shape_is_told() -> None:

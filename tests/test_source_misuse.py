@@ -199,6 +199,22 @@ def test_an_error_of_tinynns_own_comes_as_it_is(tmp_path: Path) -> None:
     assert caught.value.path == str(tmp_path / "targets-00000.npy")
 
 
+class OfSeveralClasses(SoftmaxCrossEntropy):
+    """Refuses rows of one class, unless it is one row."""
+
+    def check_targets(self, targets: np.ndarray, scores: Any) -> None:
+        super().check_targets(targets, scores)
+        if len(targets) > 1 and len(np.unique(targets)) == 1:
+            raise LabelError("all rows are of one class", where=self.where, expected="several", got=targets[0], fix="-")
+
+
+def test_what_a_loss_says_of_rows_together_comes_as_it_is() -> None:
+    network = net(Affine(3), OfSeveralClasses())
+    with pytest.raises(LabelError, match="all rows are of one class") as caught:
+        fit(network, SGD(0.1), Source(plain, t=np.zeros(120, int)), epochs=1, progress=False)
+    assert caught.value.where == network.layers[1].where
+
+
 def test_the_cause_is_kept() -> None:
     cause = KeyError("lost")
     with pytest.raises(DataError) as caught:

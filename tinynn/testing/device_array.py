@@ -165,14 +165,12 @@ class DeviceArray:
         QUEUE.unwrapped([x for x in args if isinstance(x, np.ndarray)])  # which it refuses
         if method == "__call__" and not kwargs and any(isinstance(x, np.generic) for x in args):
             return QUEUE.launch(ufunc, *args)  # np.float64(2) * x
-        self._host_function(ufunc.__name__)
-        return None
+        return self._host_function(ufunc.__name__)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function.__name__ in ("shape", "ndim", "size"):  # they need no numbers
             return getattr(self, function.__name__)
-        self._host_function(function.__name__)
-        return None
+        return self._host_function(function.__name__)
 
     def _host_function(self, name: str) -> NoReturn:
         refuse(f"np.{name} of an array on the device", f"self.xp.{name}", "self.xp.f(x) in the place of np.f(x)")
