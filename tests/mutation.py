@@ -31,6 +31,8 @@ FOLDER = ROOT / "out" / "mutation"
 TELLERS = {"complaint", "misfit", "_misfit", "plural", "unknown", "refuse", "refuse_number", "refuse_rows"}
 # Functions whose second argument is what they check, in words.
 CHECKS = {"finite_number", "positive_integer", "whole_number"}
+# Functions whose second argument is the name of scratch memory.
+NAMED = {"in_rows", "inside", "mean_over", "reshaped"}
 MEMORY, WORDS = {"out", "casting"}, {"what", "expected", "got", "fix"}  # arguments
 KILLED, SURVIVED = {1, 3}, {0, 5, 33}  # exit codes of mutmut's children; 5 and 33: no test comes by. Others: too long
 
@@ -83,7 +85,8 @@ GROUPS = {
         ("tinynn/layers/*.py",),
         named(
             "tests/test_",
-            "activations convolution dropout embedding layer normalisation numerics one_step pooling shape_layers",
+            "activations convolution dropout embedding layer layer_formulas normalisation numerics one_step pooling"
+            " shape_layers",
         ),
     ),
 }
@@ -187,7 +190,8 @@ def is_memory_or_words(mutant: Mutant) -> bool:
         if isinstance(node, ast.Call):
             parts = ast.unparse(node.func).split(".")
             of_numpy = "np" in parts or "xp" in parts
-            scratch = parts in (["self", "empty"], ["self", "empty_like"]) and node.args and below is node.args[0]
+            place = 0 if parts[0] in ("self", "layer") and parts[-1] in ("empty", "empty_like") else 1
+            scratch = (place == 0 or parts[-1] in NAMED) and below in node.args[place : place + 1]
             if parts[-1].endswith("Error") or parts[-1] in TELLERS or scratch:
                 return True
             if parts[-1] in CHECKS and below in node.args[1:2]:
@@ -246,7 +250,7 @@ def row(name: str, sample: int, seed: int, children: int, before: dict[str, Any]
     real = [mutant for mutant in mutants if not is_memory_or_words(mutant)]
     drawn = real if len(real) <= sample else random.Random(seed).sample(real, sample)
     tests = drawn if before is None else [mutant for mutant in drawn if told(mutant) in before["survivors"]]
-    if before is not None and (len(mutants), len(drawn)) != (before["mutants"], before["run"]):
+    if before is not None and (len(mutants), len(mutants) - len(real)) != (before["mutants"], before["words"]):
         raise SystemExit(f"{name}: the code has changed since; run it without --again")
     print(f"{name}: {len(mutants)} mutants, {len(real)} of results, {len(tests)} of them run", flush=True)
     codes = tried(group, folder, tests, children)
