@@ -421,9 +421,22 @@ def test_a_layer_of_layers_whose_way_back_cannot_be_recorded_is_not_replayed_at_
     def make() -> Sequential:
         return Sequential(Affine(9), Within(Affine(5)), Affine(4), SoftmaxCrossEntropy())
 
+    class Keeps(Layer):
+        """y = x, and a cache that no other pass of it has."""
+
+        def forward(self, x: Any) -> Any:
+            return x, "kept"
+
+        def backward(self, dy: Any, cache: Any) -> Any:
+            caches.append(cache)
+            return dy
+
     with pytest.raises(AssertionError):
         replay_of(make(), ROWS)
     assert_same(run(make(), ROWS, LABELS, True), run(make(), ROWS, LABELS, False))
+    caches: list[Any] = []
+    run(Sequential(Affine(9), Within(Keeps()), Affine(4), SoftmaxCrossEntropy()), ROWS, LABELS, True)
+    assert {*caches} == {"kept"}
 
 
 class Counts(Layer):
