@@ -23,6 +23,7 @@ from tinynn import (
     Sequential,
     SoftmaxCrossEntropy,
     check_finite,
+    fit,
 )
 from tinynn.losses import Loss
 from tinynn.network import watched
@@ -242,3 +243,22 @@ def test_a_network_without_parameters() -> None:
     net.backward(1.0, cache)
     assert not not_finite(net, loss)
     assert ask(net, SGD(0.1), X, X) is None
+
+
+@BACKENDS
+def test_a_network_that_diverged_can_be_trained_again(backend: str) -> None:
+    """clip_norm measures the whole vector of gradients: its padding is no NaN any more, wherever it came from."""
+    net = network(Affine(5), BatchNorm(), Affine(3), SoftmaxCrossEntropy(), backend=backend_of(backend))
+    before = net.storage.arrays()
+    for _ in range(2):
+        with pytest.raises(NonFiniteError, match="diverged"):
+            fit(net, SGD(1e30, clip_norm=1.0, momentum=0.9), (X, T), epochs=3, batch_size=SIZE, progress=False)
+        for vector in (net.storage.params, net.storage.grads):
+            padding = np.ones(vector.size, dtype=bool)
+            for view in net.storage.views(padding).values():
+                view[...] = False
+            assert not net.ops.to_host(vector)[padding].any()
+    for name, array in net.storage.arrays().items():
+        np.testing.assert_array_equal(array, before[name])
+    history = fit(net, SGD(0.01, clip_norm=1.0), (X, T), epochs=2, batch_size=SIZE, progress=False)
+    assert np.isfinite(history.loss).all()

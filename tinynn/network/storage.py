@@ -59,9 +59,10 @@ class Storage:
         self.decayed = next((o for o, (_, _, d) in zip(offsets, trained, strict=True) if not d.decay), size)
         self.work = ops.zeros(min(BLOCK, max(2, size)), dtype)  # optimizers take it in halves
 
-        self._places = {
-            full_name(path, d.name): (start, d.shape) for (path, _, d), start in zip(trained, offsets, strict=True)
-        }
+        self._places, self._state_places = (
+            {full_name(path, d.name): (start, d.shape) for (path, _, d), start in zip(entries, starts, strict=True)}
+            for entries, starts in ((trained, offsets), (kept, state_offsets))
+        )
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.states: dict[str, Array] = {}
@@ -84,8 +85,7 @@ class Storage:
 
     def views(self, vector: Array) -> dict[str, Array]:
         """The views by name into another flat vector of the parameters' layout, such as an optimizer's velocity."""
-        places = self._places.items()
-        return {name: vector[start : start + math.prod(shape)].reshape(shape) for name, (start, shape) in places}
+        return views_into(vector, self._places)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Host copies of all parameters and states by name."""
@@ -94,6 +94,8 @@ class Storage:
     def assign(self, arrays: dict[str, Any], where: str) -> None:
         """Writes parameters and states by name: all of them, or none if any does not fit.
 
+        The padding is 0 again, of the gradients too: a run that diverged may have left NaN there, and a norm of the
+        whole vector would be NaN ever after.
         Errors: ShapeError for a name or shape that does not fit, DataError for what are no numbers.
         """
         views = {**self.parameters, **self.states}
@@ -110,8 +112,15 @@ class Storage:
                     got=str(error),
                     fix="save the model again" if isinstance(error, TypeError) else 'build with dtype="float64"',
                 ) from None
-        for name, view in views.items():
-            view[...] = self.ops.asarray(values[name], view.dtype)
+        for vector, places, old in (
+            (self.params, self._places, {}),
+            (self.grads, self._places, self.gradients),
+            (self.state, self._state_places, {}),
+        ):
+            fresh = self.ops.zeros(vector.size, vector.dtype)
+            for name, view in views_into(fresh, places).items():
+                view[...] = old[name] if old else self.ops.asarray(values[name], view.dtype)
+            vector[...] = fresh
 
     def check_gradients_written(self) -> None:
         """Raises if an element of a gradient is still what it was born as: NaN.
@@ -168,6 +177,11 @@ def layout(shapes: list[Shape]) -> tuple[list[int], int]:
         offsets.append(end)
         end += -(-math.prod(shape) // ALIGNMENT) * ALIGNMENT
     return offsets, end
+
+
+def views_into(vector: Array, places: dict[str, tuple[int, Shape]]) -> dict[str, Array]:
+    """The views by name into a flat vector of this layout."""
+    return {name: vector[start : start + math.prod(shape)].reshape(shape) for name, (start, shape) in places.items()}
 
 
 def full_name(path: str, name: str) -> str:
