@@ -24,6 +24,7 @@ from tinynn import (
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((67, 5)).astype(np.float32)
 T = RNG.integers(0, 3, 67)
+SCHEDULE = cosine(0.1, steps=200)
 EPOCHS, BATCH = 20, 7  # ten steps an epoch, the last of four rows
 
 
@@ -33,7 +34,7 @@ def network(backend: Any = "numpy", dtype: str = "float32") -> Sequential:
 
 
 def optimizer() -> SGD:
-    return SGD(cosine(0.1, steps=200), l2=1e-3, momentum=0.9)
+    return SGD(SCHEDULE, l2=1e-3, momentum=0.9)
 
 
 def trained(net: Any, by: Any = None, data: Any = (X, T), **options: Any) -> History:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checkpoint_helpers import X, checkpoints, network, optimizer, outcome, trained
+from checkpoint_helpers import SCHEDULE, X, checkpoints, network, optimizer, outcome, trained
 
 from tinynn import SGD, DataError, StateError
 from tinynn.data import archive
@@ -170,9 +170,8 @@ class Signalled(SGD):
     """The helpers' SGD, which is sent signals in the middle of some of its steps."""
 
     def __init__(self, number: int, *steps: int) -> None:
-        vars(self).update(number=number, when=steps)
-        made = optimizer()
-        super().__init__(made._schedule, made.l2, made.momentum)
+        super().__init__(SCHEDULE, l2=1e-3, momentum=0.9)
+        self.number, self.when = number, steps
 
     def step(self, net: Any) -> None:
         for _ in range(self.when.count(self.steps_taken + 1)):
