@@ -57,7 +57,7 @@ bench-gpu: $(VENV_GPU)/.installed-$(CUDA)
 
 # The benchmark runs even if a test fails, since a GPU may be there for a short time only; the failure is not forgotten.
 gpu: $(VENV)/.installed
-	@$(PYTHON) tinynn/app/cuda_driver.py || { $(BIN)/python -m tinynn doctor; exit 1; }
+	@$(PYTHON) tinynn/app/command/cuda_driver.py || { $(BIN)/python -m tinynn doctor; exit 1; }
 	@$(MAKE) --no-print-directory $(VENV_GPU)/.installed-$(CUDA)
 	@$(VENV_GPU)/bin/python -m tinynn doctor || true
 	@$(VENV_GPU)/bin/python -m pytest -m gpu -n 4; tests=$$?; \
@@ -65,7 +65,7 @@ gpu: $(VENV)/.installed
 
 # One line where there is no GPU, before anything is installed for it.
 has-gpu:
-	@$(PYTHON) tinynn/app/cuda_driver.py
+	@$(PYTHON) tinynn/app/command/cuda_driver.py
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy

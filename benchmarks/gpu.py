@@ -37,7 +37,7 @@ from benchmarks.gpu_sweep import NAMES, draw, sweep
 from benchmarks.gpu_team import Team
 from benchmarks.measure import say
 from benchmarks.run import available
-from tinynn.app import cuda_driver
+from tinynn.app.command import cuda_driver
 
 __all__ = ["Results", "main", "run_all"]
 

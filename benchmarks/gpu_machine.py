@@ -6,8 +6,8 @@ import ctypes
 from typing import Any
 
 from benchmarks import machine
-from tinynn.app import cuda_driver
-from tinynn.app.doctor_facts import driver_version
+from tinynn.app.command import cuda_driver
+from tinynn.app.command.doctor_facts import driver_version
 
 __all__ = ["FreeMemory", "describe", "in_words"]
 

@@ -42,8 +42,9 @@ from tinynn import (
     datasets,
     fit,
     one_cycle,
+    pictures,
 )
-from tinynn.app import figure, pictures
+from tinynn.pictures import figure
 
 HIDDEN = 256
 BATCH = 128

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from tinynn import SGD, Affine, GradientError, Layer, MissingExtraError, Sequential, SoftmaxCrossEntropy, fit, gradcheck
-from tinynn.app.pictures import regions
 from tinynn.init import standard_normal
+from tinynn.pictures import regions
 
 ARMS, PLACES = 3, 20
 

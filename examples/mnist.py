@@ -50,8 +50,8 @@ from tinynn import (
     datasets,
     fit,
     init,
+    pictures,
 )
-from tinynn.app import pictures
 
 
 @dataclass(frozen=True)

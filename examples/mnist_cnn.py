@@ -41,8 +41,8 @@ from tinynn import (
     cosine,
     datasets,
     fit,
+    pictures,
 )
-from tinynn.app import pictures
 from tinynn.random import generator
 
 REACH = 2  # how far an image is moved at most, in pixels

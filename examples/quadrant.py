@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tinynn import SGD, Affine, MissingExtraError, ReLU, Sequential, SoftmaxCrossEntropy
-from tinynn.app.pictures import regions
+from tinynn.pictures import regions
 
 STEPS = 10_000
 SHOWN = (1, 2, 10, 100, 1000, 5000, 10_000)  # the steps whose loss is printed

@@ -40,7 +40,7 @@ from tinynn import (
     fit,
     init,
 )
-from tinynn.app import figure
+from tinynn.pictures import figure
 
 WIDTH = 32
 LR = 0.02

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynn import DataError, TinynnError, datasets
-from tinynn.app import pictures
+from tinynn import DataError, TinynnError, datasets, pictures
 from tinynn.data import read_idx, read_text_digit, read_text_digits
 
 SHADES = " .:-=+*#%@"  # from no ink to full ink

@@ -42,7 +42,7 @@ from benchmarks.gpu_team import Failed, Team
 from benchmarks.jobs import Goal, Job
 from benchmarks.material import material, save
 from benchmarks.measure import Trial
-from tinynn.app import cuda_driver
+from tinynn.app.command import cuda_driver
 from tinynn.testing import FakeDevice
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinynn.app import cuda_driver, doctor, doctor_facts, doctor_trial
-from tinynn.app.command import main
-from tinynn.app.cuda_driver import Driver, Gpu
-from tinynn.app.doctor import diagnose, report
-from tinynn.app.doctor_facts import Facts
+from tinynn.app.command import cuda_driver, doctor, doctor_facts, doctor_trial, main
+from tinynn.app.command.cuda_driver import Driver, Gpu
+from tinynn.app.command.doctor import diagnose, report
+from tinynn.app.command.doctor_facts import Facts
 from tinynn.testing import FakeDevice
 
 SOME = Gpu("Some GPU", (9, 0), 80 * 2**30)
@@ -205,10 +204,11 @@ def test_the_command_tells_of_this_machine(capsys: pytest.CaptureFixture[str]) -
 
 def test_asking_for_the_command_imports_nothing_heavy() -> None:
     program = (
-        "import sys, numpy; before = set(sys.modules); import tinynn.app.doctor; print(*set(sys.modules) - before)"
+        "import sys, numpy; before = set(sys.modules); import tinynn.app.command.doctor; "
+        "print(*set(sys.modules) - before)"
     )
     brought = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert "tinynn.app.doctor_facts" in brought
+    assert "tinynn.app.command.doctor_facts" in brought
     assert not set(brought) & {"cupy", "llvmlite", "threadpoolctl"}
 
 
@@ -503,7 +503,7 @@ def test_the_trial_tells_of_each_stage_as_it_comes(
 
 
 def test_a_trial_without_cupy_says_so() -> None:
-    program = "import sys; sys.modules['cupy'] = None; from tinynn.app import doctor_trial; doctor_trial.main()"
+    program = "import sys; sys.modules['cupy'] = None; from tinynn.app.command import doctor_trial; doctor_trial.main()"
     assert doctor_facts.trial([sys.executable, "-c", program])["kernel"].startswith("import cupy fails")
 
 

@@ -27,8 +27,10 @@ from tinynn import (
     ShapeError,
     Sigmoid,
     SoftmaxCrossEntropy,
+    pictures,
 )
-from tinynn.app import pictures
+from tinynn.pictures import curves, images, plane
+from tinynn.pictures.figure import COLOURS
 
 HISTORY = History(
     loss=[2.0, 0.5, 0.1],
@@ -55,7 +57,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         figures.append(figure)
         return path
 
-    monkeypatch.setattr(pictures, "write", keep)
+    for module in (curves, images, plane):
+        monkeypatch.setattr(module, "write", keep)
     return figures
 
 
@@ -131,8 +134,8 @@ def test_digits_are_the_images_under_their_titles(drawn: list[Any], tmp_path: Pa
 def test_ink_is_dark_on_light(tmp_path: Path) -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, 10:18, 10:18] = 255
-    for images in (image, image / 255):
-        picture = imread(pictures.digits(images, tmp_path / "digits.png"))[..., :3]
+    for gray in (image, image / 255):
+        picture = imread(pictures.digits(gray, tmp_path / "digits.png"))[..., :3]
         middle, corner = picture[picture.shape[0] // 2, picture.shape[1] // 2], picture[2, 2]
         assert middle.max() < 0.1
         assert corner.min() > 0.9
@@ -174,7 +177,7 @@ def test_regions_have_the_colour_of_the_class_and_pale_at_the_border(drawn: list
     assert left[2] > left[0]  # blue
     assert right[0] > right[2]  # orange
     assert border.min() > 0.9
-    assert [to_hex(points.get_facecolor()[0]).upper() for points in axes.collections] == list(pictures.COLOURS[:2])
+    assert [to_hex(points.get_facecolor()[0]).upper() for points in axes.collections] == list(COLOURS[:2])
     assert [points.get_offsets().tolist() for points in axes.collections] == x[:, None].tolist()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["left", "right"]
     field, legend = boxes(drawn[0], [axes.patch, axes.get_legend()])
@@ -273,8 +276,7 @@ def test_no_global_state(tmp_path: Path) -> None:
     """Matplotlib is loaded only to draw; pyplot never, and its settings stay as they were."""
     script = f"""
 import sys
-from tinynn import History
-from tinynn.app import pictures
+from tinynn import History, pictures
 assert "matplotlib" not in sys.modules
 import matplotlib
 settings = [name for name in matplotlib.rcParams if name != "backend"]  # to ask for that one loads pyplot

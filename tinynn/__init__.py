@@ -1,5 +1,6 @@
 """Neural networks whose every layer you can read."""
 
+import importlib
 import typing
 
 from tinynn import init, layers, losses, optim, registry
@@ -29,7 +30,7 @@ from tinynn.training import History, fit
 from tinynn.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
-    from tinynn import datasets
+    from tinynn import datasets, pictures
 
 __all__ = [
     "ConfigurationError",
@@ -53,6 +54,7 @@ __all__ = [
     "gradcheck",
     "init",
     "load",
+    "pictures",
     "register",
 ]
 __all__ += layers.__all__
@@ -65,9 +67,7 @@ registry.register(Graph)
 
 
 def __getattr__(name: str) -> typing.Any:
-    """`datasets` when it is first asked for: the half of the library that reads files takes 15 ms to import."""
-    if name == "datasets":
-        import tinynn.datasets
-
-        return tinynn.datasets
+    """`datasets` and `pictures` when they are first asked for: what reads and writes files takes 15 ms to import."""
+    if name in ("datasets", "pictures"):
+        return importlib.import_module(f"tinynn.{name}")
     raise AttributeError(f"module 'tinynn' has no attribute {name!r}")

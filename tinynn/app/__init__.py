@@ -1,1 +1,1 @@
-"""What stands on the library: the command line and pictures. Nothing below imports it."""
+"""What stands on the library: the command line. Nothing below imports it."""

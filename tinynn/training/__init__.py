@@ -1,6 +1,6 @@
 """Training a network on data."""
 
+from tinynn.history import History
 from tinynn.training.fit import fit
-from tinynn.training.history import History
 
 __all__ = ["History", "fit"]

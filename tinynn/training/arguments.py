@@ -10,7 +10,9 @@ from tinynn.errors import ConfigurationError
 __all__ = ["check_arguments"]
 
 
-def check_arguments(optimizer: Any, validation: Any, checkpoint: Any, resume: bool, finite: str, **counts: Any) -> None:
+def check_arguments(
+    optimizer: Any, validation: Any, checkpoint: Any, resume: bool, finite: str, callbacks: Any, **counts: Any
+) -> None:
     """`counts`: integers >= 1 by name; None where none is asked for.
 
     Errors: ConfigurationError.
@@ -41,6 +43,18 @@ def check_arguments(optimizer: Any, validation: Any, checkpoint: Any, resume: bo
             expected='finite="epoch" or "step"',
             got=repr(finite),
             fix='finite="step"; with tinynn.check_finite() looks at every array of what you call yourself',
+        )
+    try:
+        others = [callback for callback in callbacks if not callable(callback)]
+    except TypeError:
+        others = [callbacks]
+    if others:
+        raise ConfigurationError(
+            "this cannot be called after an epoch",
+            where="fit, callbacks",
+            expected="functions that take the history",
+            got=repr(others[0]),
+            fix="fit(..., callbacks=[lambda history: history.loss[-1] < 0.01])",
         )
     if checkpoint is None:
         for name, asked in (("every", counts["every"] is not None), ("resume", resume)):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from tinynn.history import History
 from tinynn.network import Network
-from tinynn.training.history import History
 from tinynn.training.snapshot import Snapshot
 from tinynn.training.tally import Tally
 
@@ -52,3 +53,9 @@ class Course:
             self.best = Snapshot(self.net, self.optimizer)
         if self.best is not None and self.epoch - self.best_epoch >= patience:
             self.history.stopped = "early"
+
+    def tell(self, callbacks: Iterable[Callable[[History], Any]]) -> None:
+        """All of them are called with the history; where one returns True, the run has stopped."""
+        answers = [callback(self.history) for callback in callbacks]
+        if any(answer is True for answer in answers) and self.history.stopped == "finished":
+            self.history.stopped = "callback"

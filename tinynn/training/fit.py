@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tinynn.errors import StateError
+from tinynn.history import History
 from tinynn.network import Network
 from tinynn.network.finite import CHECKING
 from tinynn.training.arguments import check_arguments
 from tinynn.training.course import Course
 from tinynn.training.examples import checked
 from tinynn.training.finite import Watch, born, retold
-from tinynn.training.history import History
 from tinynn.training.interrupt import Interruptible
 from tinynn.training.order import Order, order_of
 from tinynn.training.progress import Progress
@@ -53,6 +54,7 @@ def fit(
     keep: int = 3,
     resume: bool = False,
     finite: str = "epoch",
+    callbacks: Sequence[Callable[[History], Any]] = (),
 ) -> History:
     """For every batch of every epoch: forward, backward, step.
 
@@ -80,6 +82,9 @@ def fit(
     again to find the layer, array and element where the first NaN or Inf was born; "step" looks at loss and gradients
     of each step before it updates anything, and takes one step at a time.
 
+    `callbacks`: each is called with the history after each whole epoch and its validation; the run ends with an epoch
+    after which one of them returned True.
+
     Ctrl-C ends the run after the step or the call that it meets: the epochs so far are returned, the network keeps what
     it has learned. With `checkpoint` so does SIGTERM, which then takes its course.
     Errors: TinynnError of the kind that fits; NonFiniteError, a StateError, for what is no longer finite: network and
@@ -87,7 +92,7 @@ def fit(
     checkpoint that cannot be written or read.
     """
     counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "every": every, "keep": keep}
-    check_arguments(optimizer, validation, checkpoint, resume, finite, **counts)
+    check_arguments(optimizer, validation, checkpoint, resume, finite, callbacks, **counts)
     data = checked(net, train, "train")
     if validation is not None:
         validation = checked(net, validation, "validation")
@@ -116,8 +121,12 @@ def fit(
                     course.judge(result.loss, result.accuracy, patience)
                 shown.end(course.history)
                 course.begin()
-            if keeper is not None:
-                keeper.write()
+            try:
+                if not run.asked:
+                    course.tell(callbacks)
+            finally:  # what a callback does is not to cost the epoch
+                if keeper is not None:
+                    keeper.write()
     if course.best is not None:
         course.best.restore()
     return course.history

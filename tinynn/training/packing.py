@@ -19,7 +19,7 @@ __all__ = ["pack", "unpack"]
 
 LISTS = ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds")
 COUNTS = ("epoch", "done", "steps", "best_epoch")
-REASONS = ("finished", "early", "interrupted")
+REASONS = ("finished", "early", "callback", "interrupted")
 
 
 def pack(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -100,7 +100,7 @@ def unpack(course: Course, numbers: Any, arrays: dict[str, np.ndarray]) -> None:
         raise
     vars(course).update(counts)
     vars(course.history).update(lists)
-    course.history.stopped = "early" if numbers["stopped"] == "early" else "finished"
+    course.history.stopped = "finished" if numbers["stopped"] == "interrupted" else numbers["stopped"]
     course.lowest, course.seconds, course.best, course.before = lowest, seconds, best, before or current
     xp, tally = course.net.xp, course.tally
     tally.total, tally.weight = xp.asarray(total), xp.asarray(weight)

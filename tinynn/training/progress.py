@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tinynn.training.history import History
+from tinynn.history import History
 
 __all__ = ["Progress"]
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tinynn.app import check, doctor
+from tinynn.app.command import check, doctor
 from tinynn.errors import ConfigurationError, TinynnError
 
 __all__ = ["main"]

@@ -15,7 +15,8 @@ class History:
     `loss`, `accuracy`: over the training rows, as they were met during the epoch, so the network was still changing.
     `validation_loss`, `validation_accuracy`: after the epoch; empty without validation data. `seconds`: of the epoch's
     training, without the validation. Accuracies lie in 0..1, and are NaN where the targets are no labels.
-    `stopped`: why the run ended: "finished", "early" (no better for `patience` epochs) or "interrupted" (Ctrl-C).
+    `stopped`: why the run ended: "finished", "early" (no better for `patience` epochs), "callback" (a callback
+    returned True) or "interrupted" (Ctrl-C).
     """
 
     def __init__(

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinynn.app import cuda_driver, doctor_trial
-from tinynn.app.cuda_driver import Driver
+from tinynn.app.command import cuda_driver, doctor_trial
+from tinynn.app.command.cuda_driver import Driver
 
 __all__ = ["LIBRARIES", "Facts", "blas", "gather", "has_nvidia_card", "library_files", "trial", "wheels"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinynn.app.cuda_driver import Driver
-from tinynn.app.doctor_facts import LIBRARIES, Facts, gather
+from tinynn.app.command.cuda_driver import Driver
+from tinynn.app.command.doctor_facts import LIBRARIES, Facts, gather
 
 __all__ = ["Diagnosis", "Item", "add", "diagnose", "report"]
 

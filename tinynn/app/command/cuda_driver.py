@@ -1,7 +1,7 @@
 """What the NVIDIA driver says of itself and of its GPUs, asked by ctypes alone.
 
-`python tinynn/app/cuda_driver.py` needs no package at all: one line, and the exit code 0 where there is a GPU, 1 where
-there is none. So a command that installs much for a GPU can ask first.
+`python tinynn/app/command/cuda_driver.py` needs no package at all: one line, and the exit code 0 where there
+is a GPU, 1 where there is none. So a command that installs much for a GPU can ask first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What CuPy can do on this GPU: a kernel, a captured graph, a training step of tinynn's, tried in this order.
 
-`python -m tinynn.app.doctor_trial` prints a JSON object a line, {"kernel": ""} for what works and the reason for what
-does not, and goes no further. It is a process of its own, since a driver that does not fit may end it.
+`python -m tinynn.app.command.doctor_trial` prints a JSON object a line, {"kernel": ""} for what works and the
+reason for what does not, and goes no further. It is a process of its own, since a driver that does not fit may end it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,61 @@
+"""How training went: loss and accuracy against the epoch."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from tinynn.errors import ConfigurationError
+from tinynn.history import History
+from tinynn.pictures.figure import BLUE, VERMILION, new_figure, tidy, write
+
+__all__ = ["learning_curve"]
+
+
+def learning_curve(
+    history: History, path: str | os.PathLike[str], *, title: str | None = None, validation: str = "validation"
+) -> Path:
+    """Draws loss, and accuracy where there is one, against the epoch; for training and for validation data.
+
+    `validation`: what the legend calls the validation data ("test", say). The loss has a logarithmic scale when it
+    falls below a tenth of where it began.
+
+    Errors: ConfigurationError for a history without epochs, MissingExtraError, DataError when the file cannot be
+    written.
+    """
+    if not len(history):
+        raise ConfigurationError(
+            "a learning curve needs at least one finished epoch",
+            where="learning_curve",
+            expected="a history with epochs",
+            got="none",
+            fix="train for an epoch: history = fit(...)",
+        )
+    panels = [("loss", history.loss, history.validation_loss)]
+    if not all(math.isnan(value) for value in history.accuracy):
+        panels.append(("accuracy in %", percent(history.accuracy), percent(history.validation_accuracy)))
+    figure = new_figure(4.4 * len(panels) + 0.4, 3.8, title)
+    figure.get_layout_engine().set(wspace=0.06)
+    axes: Any = None
+    epochs = range(1, len(history) + 1)
+    few = {"marker": "o", "markersize": 4} if len(history) <= 30 else {}
+    for axes, (name, trained, validated) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.plot(epochs, trained, color=BLUE, label="training", **few)
+        if validated:
+            axes.plot(epochs, validated, color=VERMILION, label=validation, **few)
+        if name == "loss" and min(trained) > 0 and min(trained) < 0.1 * max(trained):
+            axes.set_yscale("log")
+        tidy(axes, "epoch", name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(color="#dddddd", linewidth=0.8)
+    # Below the panels and once for both: within them, some curve sooner or later runs through it.
+    curves, labels = axes.get_legend_handles_labels()
+    figure.legend(curves, labels, frameon=False, fontsize=10, loc="outside lower center", ncols=2)
+    return write(figure, path)
+
+
+def percent(shares: list[float]) -> list[float]:
+    """0..1 as 0..100."""
+    return [100 * share for share in shares]
