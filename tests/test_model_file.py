@@ -180,7 +180,7 @@ def test_nothing_is_drawn_and_no_initialiser_is_called(tmp_path: Path, monkeypat
     def refuse(*args: Any) -> Any:
         raise AssertionError("a number was drawn")
 
-    monkeypatch.setattr("tinynn.network.storage.generator", refuse)
+    monkeypatch.setattr("tinynn.network.values.generator", refuse)
     monkeypatch.setattr(constant, "__call__", refuse)
     assert tinynn.load(tmp_path / "net.npz").storage.params.tobytes() == first.storage.params.tobytes()
 
