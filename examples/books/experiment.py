@@ -26,7 +26,8 @@ import numpy as np
 import tinynn
 from tinynn import TinynnError, datasets
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+PAGES = HERE.parents[1] / "docs" / "books"
 TABLE = re.compile(r"(<!-- experiments: .*? -->\n).*?(<!-- end of the experiments -->)", re.DOTALL)
 
 
@@ -111,11 +112,11 @@ def measure(experiment: Experiment, backend: str, quick: bool) -> dict[str, Any]
 
 def write(book: str, experiments: Sequence[Experiment], measured: dict[str, Any]) -> None:
     """The figures into the JSON file beside the script, over those of earlier runs; the table into the page."""
-    file = Path(__file__).with_name(f"{book}.json")
+    file = HERE / f"{book}.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     known = {e.name: (known | measured)[e.name] for e in experiments if e.name in known | measured}
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    page = ROOT / "docs" / "books" / f"{book}.md"
+    page = PAGES / f"{book}.md"
     text = page.read_text(encoding="utf-8")
     rows = table(experiments, known)
     page.write_text(TABLE.sub(lambda found: f"{found[1]}\n{rows}\n{found[2]}", text), encoding="utf-8")
