@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.test_readme import same_text
+from test_readme import same_text
 
 nbformat = pytest.importorskip("nbformat", reason='needs the extra: pip install "tinynn-xp[notebooks]"')
 nbclient = pytest.importorskip("nbclient", reason='needs the extra: pip install "tinynn-xp[notebooks]"')

@@ -19,7 +19,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
 NOTEBOOKS = tuple(sorted(FOLDER.glob("*.ipynb")))
-SECONDS = 120  # that one cell may take
+SECONDS = 180  # that one cell may take, or the kernel to start, on a machine that has much else to do
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -29,7 +29,9 @@ def execute(notebook: Any, folder: Path) -> None:
     Errors: nbclient's CellExecutionError for a cell that fails.
     """
     place = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, kernel_name="python3", timeout=SECONDS, resources=place, record_timing=False).execute()
+    NotebookClient(
+        notebook, kernel_name="python3", timeout=SECONDS, startup_timeout=SECONDS, resources=place, record_timing=False
+    ).execute()
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = tidy(cell.outputs)
