@@ -64,9 +64,10 @@ def names(text: str) -> Counter[str]:
 
 
 def numbers(text: str) -> Counter[str]:
-    """The numbers in bold: figures of benchmarks, which change."""
-    bold = re.findall(r"\*\*([^*]+)\*\*", BLOCK.sub("", text))
-    return Counter(number for span in bold for number in re.findall(r"\d+(?:\.\d+)?", span))
+    """The numbers with a point, and those in bold: figures of benchmarks, which change."""
+    prose = re.sub(r"`[^`]+`|\]\([^)]+\)", "", BLOCK.sub("", text))
+    bold = " ".join(re.findall(r"\*\*([^*]+)\*\*", prose))
+    return Counter(re.findall(r"\d+\.\d+", prose) + re.findall(r"(?<![\d.])\d+(?![\d.])", bold))
 
 
 def under(text: str, block: str) -> str:
@@ -95,7 +96,7 @@ def differences(english: str, chinese: str) -> list[str]:
         found.append(f"{len(headings(chinese))} headings, where the English page has {len(headings(english))}")
     elif headings(english) != headings(chinese):
         found.append("headings of other levels")
-    for what, of in (("link", links), ("name in backquotes", names), ("number in bold", numbers)):
+    for what, of in (("link", links), ("name in backquotes", names), ("number", numbers)):
         in_english, in_chinese = (
             Counter({" ".join(key.split()): n for key, n in of(t).items()}) for t in (english, chinese)
         )

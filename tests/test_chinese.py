@@ -14,7 +14,7 @@ from docs.translations import BLOCK, CHINESE, Pair, differences, filled, pairs
 ROOT = Path(__file__).resolve().parents[1]
 ENGLISH = """# A
 
-Text with `name` and [a link](docs/layers.md), **0.06** of it.
+Text with `name` and [a link](docs/layers.md), **0.06** of it, **3 of 7** at 98.4 %.
 
 ```python
 print(1)
@@ -69,7 +69,9 @@ def test_a_translation_that_is_in_step_has_nothing_to_say() -> None:
         (("docs/layers.md", "docs/files.md"), "this link is missing: layers"),
         (("`name`", "`names`"), "this name in backquotes is missing: name"),
         (("`name`", "`names`"), "the English page has no such name in backquotes: names"),
-        (("**0.06**", "**0.07**"), "this number in bold is missing: 0.06"),
+        (("**3 of 7**", "**7 项中的 4 项**"), "this number is missing: 3"),
+        (("98.4 %", "98.5 %"), "the English page has no such number: 98.5"),
+        (("**0.06**", "**0.07**"), "this number is missing: 0.06"),
     ],
 )
 def test_what_is_out_of_step_is_named(change: tuple[str, str], said: str) -> None:
