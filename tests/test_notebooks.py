@@ -17,6 +17,10 @@ pytest.importorskip("matplotlib", reason='needs the extra: pip install "tinynn-x
 
 from docs.notebooks.run import NOTEBOOKS, execute, text_of, tidy  # noqa: E402  (needs what was looked for above)
 
+# What Jupyter's own libraries find old-fashioned in one another is not ours to mend; the notebooks run in a process of
+# their own, and a warning of theirs would be an output that the committed copies do not have.
+pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
+
 LARGEST = 50_000  # characters of one output
 # Two thousand images are enough to see that every cell runs.
 FEW = "train, test = (type(part)(part.images[:2000], part.labels[:2000]) for part in (train, test))"
@@ -28,6 +32,13 @@ def read(path: Path) -> Any:
 
 def code(notebook: Any) -> list[Any]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Kernels keep a history, a profile and the files of their connections."""
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
 
 
 def test_there_are_three() -> None:
