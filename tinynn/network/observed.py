@@ -79,7 +79,7 @@ class Observer:
         if slope is not None:
             seen.saturated = int(host((slope(y) < FLAT).all(axis=over(y))).sum())
         seen.units = int(host(y[:1].any(axis=over(y))).size)
-        if is_elementwise(layer) and len(xs) == 1 and xs[0].shape == y.shape:
+        if is_elementwise(layer) and len(xs) == 1 and getattr(xs[0], "shape", None) == y.shape:
             seen.silent = ~host(y.any(axis=over(y)))
             seen.fed = host(xs[0].any(axis=over(y)))
 
@@ -116,15 +116,16 @@ def norm(ops: Ops, x: Any) -> float:
 
 
 class Outputs:
-    """The watcher that keeps what each layer puts out at inference, on the host."""
+    """The watcher that keeps what each layer puts out at inference, on the host, in the order in which it is made."""
 
     def __init__(self, net: Any) -> None:
         self.ops = net.ops
-        self.kept: dict[int, np.ndarray | None] = {id(layer): None for _, layer in net.walk() if layer is not net}
+        self.layers = {id(layer): (path, layer) for path, layer in net.walk() if layer is not net}
+        self.kept: dict[int, np.ndarray] = {}
 
     def watches(self, layer: Layer) -> bool:
         """Whether it is a layer of this network."""
-        return id(layer) in self.kept
+        return id(layer) in self.layers
 
     def call(self, layer: Layer, method: str, plain: Any, *args: Any, **options: Any) -> Any:
         """A layer's pass."""
@@ -139,17 +140,9 @@ def layer_outputs(net: Any, *xs: Any) -> list[tuple[str, Layer, np.ndarray]]:
 
     Errors: those of `predict`.
     """
-    given = receive(net, xs)
-    outputs = Outputs(net)
+    given, outputs = receive(net, xs), Outputs(net)
     net._scratch.token = None  # caches from before this call are stale
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        watching([layer for _, layer in net.walk() if layer is not net], outputs),
-    ):
+    layers = [layer for _, layer in outputs.layers.values()]
+    with np.errstate(over="ignore", invalid="ignore"), watching(layers, outputs):
         net.run_predict(given)
-    found = []
-    for path, layer in net.walk():
-        kept = outputs.kept.get(id(layer))
-        if kept is not None:
-            found.append((path, layer, kept))
-    return found
+    return [(*outputs.layers[key], y) for key, y in outputs.kept.items()]
