@@ -165,10 +165,11 @@ def aligned(rows: list[tuple[str, ...]], left: int) -> list[str]:
 
 def html_row(kind: str, *row: str, left: int) -> str:
     """A line of a table, of cells that are HTML already."""
-    cells = [
-        f'<{kind} style="text-align:{"left" if i < left else "right"}">{cell}</{kind}>' for i, cell in enumerate(row)
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
+    shown = []
+    for i, cell in enumerate(row):
+        look = f"text-align:{'left' if i < left else 'right'}" + (";white-space:nowrap" if i else "")
+        shown.append(f'<{kind} style="{look}">{cell}</{kind}>')
+    return f"<tr>{''.join(shown)}</tr>"
 
 
 def html_table(head: str, rows: list[str]) -> str:

@@ -49,7 +49,7 @@ def curve_figure(history: History, title: str | None = None, validation: str = "
     for axes, (name, trained, validated) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         axes.plot(epochs, trained, color=BLUE, label="training", **few)
         if validated:
-            axes.plot(epochs, validated, color=VERMILION, label=validation, **few)
+            axes.plot(epochs[-len(validated) :], validated, color=VERMILION, label=validation, **few)
         if name == "loss" and min(trained) > 0 and min(trained) < 0.1 * max(trained):
             axes.set_yscale("log")
         tidy(axes, "epoch", name)

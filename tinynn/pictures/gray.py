@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynn.errors import ConfigurationError, ShapeError
 
-__all__ = ["SMALLEST", "class_names", "gray_images", "image_shape", "labels_of", "square"]
+__all__ = ["class_names", "gray_images", "gray_range", "image_shape", "labels_of"]
 
 SMALLEST = 8  # pixels a side, below which a row of numbers is not taken for an image
 
@@ -43,6 +43,14 @@ def gray_images(images: Any, where: str) -> np.ndarray:
             fix="images.reshape(-1, 28, 28)",
         )
     return images.reshape(len(images), *size)
+
+
+def gray_range(images: np.ndarray) -> tuple[float, float]:
+    """Which numbers are white and black: 0 and 255 of integers, 0 and 1 of floats, the extremes of other ones."""
+    if images.dtype.kind in "iu":
+        return 0.0, 255.0
+    low, high = float(images.min(initial=0.0)), float(images.max(initial=1.0))
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 
 def labels_of(labels: Any, what: str, where: str, n: int | None = None) -> np.ndarray:

@@ -14,7 +14,7 @@ from tinynn.checks import positive_integer
 from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.network import Network
 from tinynn.pictures.figure import BLUE, GRAY, VERMILION, new_figure, write
-from tinynn.pictures.gray import class_names, gray_images, labels_of
+from tinynn.pictures.gray import class_names, gray_images, gray_range, labels_of
 
 __all__ = ["misclassified", "misclassified_figure", "worst_first"]
 
@@ -49,7 +49,10 @@ def misclassified(
     gray = gray_images(images, "misclassified")
     labels = labels_of(labels, "labels", "misclassified", len(gray))
     scores = scores_of(net, np.asarray(images), labels)
-    return write(misclassified_figure(gray, labels, scores, count, columns, names, title), path)
+    wrong = worst_first(scores, labels)[:count]
+    many = int((scores.argmax(axis=1) != labels).sum())
+    heading = f"{many:,} of {len(labels):,} misread" + (f", the worst {len(wrong)}" if len(wrong) < many else "")
+    return write(misclassified_figure(gray[wrong], labels[wrong], scores[wrong], heading, columns, names, title), path)
 
 
 def scores_of(net: Network, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -87,16 +90,14 @@ def misclassified_figure(
     images: np.ndarray,
     labels: np.ndarray,
     scores: np.ndarray,
-    count: int = 40,
+    heading: str,
     columns: int = 5,
     names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Any:
-    """The figure of `misclassified`, from images (N, H, W) and scores (N, C)."""
+    """The figure of `misclassified`: these images (N, H, W), their labels, their scores (N, C), in this order."""
     names = class_names(names, scores.shape[1], "misclassified")
-    wrong = worst_first(scores, labels)
-    chosen = wrong[:count]
-    n, (height, width) = len(chosen), images.shape[1:]
+    n, height, width = images.shape
     columns = max(1, min(columns, n))
     rows = max(1, -(-n // columns))
     name_room = LETTER * max(map(len, names)) + 0.1
@@ -107,19 +108,19 @@ def misclassified_figure(
     figure = new_figure(max(columns * step_x + 0.1, 3.6), rows * step_y + top + 0.05, None, layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    heading = f"{len(wrong):,} of {len(labels):,} misread" + (f", the worst {n}" if n < len(wrong) else "")
     axes.text(0.1, 0.22, title if title else heading, fontsize=11, va="center")
     if title:
         axes.text(0.1, 0.44, heading, fontsize=9, va="center", color=GRAY)
-    longest = max(1.0, float(scores[chosen].max(initial=1.0)))
-    brightest = 255 if images.dtype.kind in "iu" else 1
-    for k, i in enumerate(chosen):
-        left, upper = 0.1 + k % columns * step_x, top + k // columns * step_y
+    longest = max(1.0, float(scores.max(initial=1.0)))
+    white, black = gray_range(images)
+    for i in range(n):
+        left, upper = 0.1 + i % columns * step_x, top + i // columns * step_y
         says = f"{names[labels[i]]} read as {names[scores[i].argmax()]}"
         axes.text(left, upper + 0.08, says, fontsize=9, va="center")
         y = upper + LINE + 0.04
+        box = (left, left + SIDE, y + down, y)
         axes.imshow(
-            images[i], cmap="gray_r", vmin=0, vmax=brightest, extent=(left, left + SIDE, y + down, y), aspect="auto"
+            images[i], cmap="gray_r", vmin=white, vmax=black, extent=box, aspect="auto", interpolation="nearest"
         )
         for line, c in enumerate(highest(scores[i], int(labels[i]))):
             middle, start = y + LINE * (line + 0.75), left + SIDE + name_room
