@@ -19,7 +19,7 @@ def advice(loss: float, layers: Sequence[LayerStep]) -> Iterator[str]:
 
     Source: the bounds are a hundred times either side of the rule of thumb in CS231n, "Ratio of weights:updates".
     """
-    broken = next((layer for layer in layers if not finite(layer)), None)
+    broken = first_broken(layers)
     if broken is not None or not math.isfinite(loss):
         name = "the loss" if broken is None else named(broken)
         yield f"{name}: NaN or Inf. with tinynn.check_finite(): names the first array and element that is not finite."
@@ -76,10 +76,16 @@ def updates(layers: Sequence[LayerStep]) -> Iterator[str]:
             yield f"one step moves {shown}{more} of its length, where {USUAL:g} is usual. A {fix} learning rate."
 
 
-def finite(layer: LayerStep) -> bool:
-    """Whether all that was measured is."""
-    measured = (layer.minimum, layer.maximum, layer.dy or 0.0, layer.dx or 0.0)
-    return all(map(math.isfinite, measured)) and all(math.isfinite(part.gradient) for part in layer.arrays)
+def first_broken(layers: Sequence[LayerStep]) -> LayerStep | None:
+    """The layer where a number that is not finite was met first: on the way down to the loss, then on the way back."""
+    for layer in layers:
+        if not math.isfinite(layer.minimum + layer.maximum) and layer.units:
+            return layer
+    for layer in reversed(layers):
+        back = (layer.dy or 0.0, layer.dx or 0.0, *(part.gradient for part in layer.arrays))
+        if not all(map(math.isfinite, back)):
+            return layer
+    return None
 
 
 def named(layer: LayerStep) -> str:
