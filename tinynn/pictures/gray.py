@@ -25,7 +25,7 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
     """The size of the gray image in an example of this shape: (H, W), (1, H, W), or a square in a row; else None."""
     if len(shape) == 3 and shape[0] == 1:
         shape = shape[1:]
-    if len(shape) == 2 and min(shape) > 1:
+    if len(shape) == 2:
         return shape[0], shape[1]
     return square(shape[0]) if len(shape) == 1 else None
 

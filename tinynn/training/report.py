@@ -97,10 +97,8 @@ class Report:
         except Exception as error:
             if not self.warned:
                 self.warned = True
-                message = (
-                    f"the report {self.path} could not be {what}, the run goes on:\n{type(error).__name__}: {error}"
-                )
-                warnings.warn(message, RuntimeWarning, stacklevel=4)
+                why = str(error) if isinstance(error, TinynnError) else f"{type(error).__name__}: {error}"
+                warnings.warn(f"the report {self.path} could not be {what}: {why}", RuntimeWarning, stacklevel=4)
             return None
 
     def write(self, said: str, *, running: bool, error: BaseException | None = None) -> None:
