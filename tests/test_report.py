@@ -418,7 +418,10 @@ def test_without_matplotlib_the_extra_is_named_before_the_first_step(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_fails_later_costs_one_warning_and_the_last_page_stays(tmp_path: Path) -> None:
+def test_a_disk_that_fails_later_costs_one_warning_and_the_last_page_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHARE", 0.0)
     path, net, plain = tmp_path / "new" / "run.html", network(), network()
     pages: list[bytes] = []
 
