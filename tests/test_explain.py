@@ -442,7 +442,7 @@ def test_what_is_born_on_the_way_back_is_told_of_where_it_was_born() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lr", "words"), [(1e-2, ""), (1e3, "A smaller learning rate"), (1e-7, "A larger learning rate")]
+    ("lr", "words"), [(1e-2, ""), (1e3, "a smaller learning rate"), (1e-7, "a larger learning rate")]
 )
 def test_updates_far_from_what_is_usual_are_told_of(lr: float, words: str) -> None:
     told = deep(ReLU, ReLU, ReLU, ReLU).explain(X, T, optimizer=SGD(lr))
@@ -564,7 +564,7 @@ def test_the_html_is_well_formed_and_escaped() -> None:
         assert "Odd('<img src=x>')" in text
         assert "y = <script>alert(1)</script> & x" in text
         assert told.title in text
-        assert ("A smaller learning rate" in text) is (by is not None)
+        assert ("a smaller learning rate" in text) is (by is not None)
         assert (FINE in text) is (by is None)
     told = chain(Flatten(), SoftmaxCrossEntropy()).explain(X, T)
     assert told._repr_html_().count("<table>") == 1

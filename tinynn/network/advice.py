@@ -12,6 +12,7 @@ __all__ = ["advice"]
 VANISHING, EXPLODING = 1e-3, 1e3  # the gradient at a layer, beside that at the scores
 SLOW, FAST = 1e-5, 1e-1  # |step| / |W|; a hundredth and a hundred times of what is usual
 USUAL = 1e-3
+SMALLER = "a smaller learning rate, or inputs of smaller size (Rescale)"
 
 
 def advice(loss: float, layers: Sequence[LayerStep]) -> Iterator[str]:
@@ -67,13 +68,13 @@ def updates(layers: Sequence[LayerStep]) -> Iterator[str]:
     """Whether weights move much too far, or hardly at all, in the step."""
     ratios = {part.name: part.ratio for layer in layers for part in layer.arrays if part.decay and part.ratio}
     for names, fix in (
-        ([name for name, ratio in ratios.items() if ratio > FAST], "smaller"),
-        ([name for name, ratio in ratios.items() if ratio < SLOW], "larger"),
+        ([name for name, ratio in ratios.items() if ratio > FAST], SMALLER),
+        ([name for name, ratio in ratios.items() if ratio < SLOW], "a larger learning rate"),
     ):
         if names:
             shown = ", ".join(f"{name} by {ratios[name]:.1g}" for name in names[:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            yield f"one step moves {shown}{more} of its length, where {USUAL:g} is usual. A {fix} learning rate."
+            yield f"one step moves {shown}{more} of its length, where {USUAL:g} is usual: {fix}."
 
 
 def first_broken(layers: Sequence[LayerStep]) -> LayerStep | None:

@@ -174,4 +174,5 @@ def html_row(kind: str, *row: str, left: int) -> str:
 
 def html_table(head: str, rows: list[str]) -> str:
     """A table that scrolls sideways where it is too wide."""
-    return f'<div style="overflow-x:auto"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+    table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div style="overflow-x:auto;margin-bottom:0.8em">{table}</div>'

@@ -29,7 +29,7 @@ def misclassified(
     labels: ArrayLike,
     path: str | os.PathLike[str],
     *,
-    count: int = 40,
+    count: int = 20,
     columns: int = 5,
     names: Sequence[str] | None = None,
     title: str | None = None,
@@ -44,7 +44,7 @@ def misclassified(
 
     Errors: ShapeError, ConfigurationError, MissingExtraError, DataError when the file cannot be written.
     """
-    count = positive_integer(count, "count", where="misclassified", fix="count=40")
+    count = positive_integer(count, "count", where="misclassified", fix="count=20")
     columns = positive_integer(columns, "columns", where="misclassified", fix="columns=5")
     gray = gray_images(images, "misclassified")
     labels = labels_of(labels, "labels", "misclassified", len(gray))
