@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from checkpoint_helpers import T, X, network, optimizer, trained
 from data_helpers import assert_complete
+from devices import DEVICES, device_of
 from hypothesis import given, settings
 
 from tinynn import (
@@ -77,29 +78,32 @@ def by_hand(x: np.ndarray, t: np.ndarray, W: Any, b: Any, V: Any, c: Any) -> dic
     return found | {"dW": x.T @ da, "db": da.sum(0), "dV": h.T @ ds, "dc": ds.sum(0)}
 
 
-@pytest.mark.parametrize("backend", ["numpy", "fake"])
+def backend_of(name: str) -> Any:
+    return name if name == "numpy" else device_of(name)
+
+
+@pytest.mark.parametrize("backend", ["numpy", *DEVICES])
 def test_the_numbers_are_those_of_the_formulas(backend: str) -> None:
-    backend_or_device: Any = FakeDevice() if backend == "fake" else backend
-    net = chain(Affine(4), Tanh(), Affine(3), SoftmaxCrossEntropy(), dtype="float64", backend=backend_or_device)
+    net = chain(Affine(4), Tanh(), Affine(3), SoftmaxCrossEntropy(), dtype="float64", backend=backend_of(backend))
     host = {name: net.ops.to_host(view).copy() for name, view in net.storage.parameters.items()}
     W, b, V, c = (host[name] for name in ("0.W", "0.b", "2.W", "2.b"))
     x = X[:10].astype(np.float64)
     told, made = net.explain(x, T[:10], optimizer=SGD(0.1, l2=0.01)), by_hand(x, T[:10], W, b, V, c)
     assert told.rows == 10
-    assert told.loss == pytest.approx(made["loss"], rel=1e-12)
+    assert told.loss == pytest.approx(made["loss"], rel=1e-10)
     assert told.optimizer == "SGD(lr=0.1, l2=0.01)"
     norm = np.linalg.norm
     outputs = {"0": ("a", "da", None), "1": ("h", "dh", "da"), "2": ("s", "ds", "dh")}
     for path, (y, dy, dx) in outputs.items():
         layer = step(told, path)
-        assert layer.minimum == pytest.approx(made[y].min(), rel=1e-12)
-        assert layer.mean == pytest.approx(made[y].mean(), rel=1e-12)
-        assert layer.maximum == pytest.approx(made[y].max(), rel=1e-12)
-        assert layer.dy == pytest.approx(norm(made[dy]), rel=1e-12)
-        assert layer.dx == (None if dx is None else pytest.approx(norm(made[dx]), rel=1e-12))
+        assert layer.minimum == pytest.approx(made[y].min(), rel=1e-10)
+        assert layer.mean == pytest.approx(made[y].mean(), rel=1e-10)
+        assert layer.maximum == pytest.approx(made[y].max(), rel=1e-10)
+        assert layer.dy == pytest.approx(norm(made[dy]), rel=1e-10)
+        assert layer.dx == (None if dx is None else pytest.approx(norm(made[dx]), rel=1e-10))
     loss = step(told, "3")
     assert loss.minimum == loss.mean == loss.maximum == told.loss
-    assert (loss.dy, loss.dx) == (1.0, pytest.approx(norm(made["ds"]), rel=1e-12))
+    assert (loss.dy, loss.dx) == (1.0, pytest.approx(norm(made["ds"]), rel=1e-10))
     arrays = [part for layer in told.layers for part in layer.arrays]
     given = {"0.W": (W, "dW", 0.01), "0.b": (b, "db", 0), "2.W": (V, "dV", 0.01), "2.b": (c, "dc", 0)}
     assert [part.name for part in arrays] == [*given]
@@ -107,8 +111,8 @@ def test_the_numbers_are_those_of_the_formulas(backend: str) -> None:
         value, gradient, l2 = given[part.name]
         moved = 0.1 * norm(made[gradient] + l2 * value)
         assert part.shape == value.shape
-        assert part.norm == pytest.approx(norm(value), rel=1e-12)
-        assert part.gradient == pytest.approx(norm(made[gradient]), rel=1e-12)
+        assert part.norm == pytest.approx(norm(value), rel=1e-10)
+        assert part.gradient == pytest.approx(norm(made[gradient]), rel=1e-10)
         assert part.step == pytest.approx(moved, rel=1e-9)
         assert part.decay == bool(l2)
         assert part.ratio == (pytest.approx(moved / norm(value), rel=1e-9) if norm(value) else None)
@@ -148,7 +152,7 @@ def test_the_step_is_the_one_that_would_come(make: Any) -> None:
     for layer in told.layers:
         for part in layer.arrays:
             moved = np.linalg.norm((after[part.name] - before[part.name]).astype(np.float64))
-            assert part.step == pytest.approx(moved, rel=1e-12)
+            assert part.step == pytest.approx(moved, rel=1e-10)
             assert part.gradient == pytest.approx(np.linalg.norm(net.storage.gradients[part.name].astype(np.float64)))
 
 
@@ -214,9 +218,9 @@ def everything(net: Any, by: Any = None) -> dict[str, bytes]:
     return held
 
 
-@pytest.mark.parametrize("backend", ["numpy", "fake"])
+@pytest.mark.parametrize("backend", ["numpy", *DEVICES])
 def test_nothing_is_changed(backend: str) -> None:
-    net, by = network(FakeDevice() if backend == "fake" else backend), optimizer()
+    net, by = network(backend_of(backend)), optimizer()
     fresh = everything(net, by)  # gradients that were never written are NaN, and stay so
     net.explain(X, T, optimizer=by)
     assert everything(net, by) == fresh
@@ -451,7 +455,7 @@ def test_updates_far_from_what_is_usual_are_told_of(lr: float, words: str) -> No
         (line,) = told.advice
         ratio = step(told, "0").arrays[0].ratio
         assert line.startswith(f"one step moves 0.W by {ratio:.1g}, 2.W by ")
-        assert "and 2 more of its length" in line
+        assert " times its length and 2 more, where 0.001 is usual: " in line
         assert words in line
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_helpers import assert_complete
+from devices import DEVICES, device_of
 from matplotlib.image import imread
 from picture_helpers import boxes, inside, keep_figures, texts
 
@@ -183,9 +184,9 @@ def reader(backend: Any = "numpy") -> Sequential:
 IMAGE = RNG.integers(0, 256, (8, 8)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "fake"])
+@pytest.mark.parametrize("backend", ["numpy", *DEVICES])
 def test_the_way_shows_what_each_layer_puts_out(backend: str, drawn: list[Any], tmp_path: Path) -> None:
-    net = reader(FakeDevice() if backend == "fake" else backend)
+    net = reader(backend if backend == "numpy" else device_of(backend))
     names = [f"class {c}" for c in range(10)]
     pictures.activations(net, IMAGE, tmp_path / "a.png", names=names, title="A title")
     (axes,) = drawn[0].axes

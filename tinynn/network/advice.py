@@ -74,7 +74,7 @@ def updates(layers: Sequence[LayerStep]) -> Iterator[str]:
         if names:
             shown = ", ".join(f"{name} by {ratios[name]:.1g}" for name in names[:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            yield f"one step moves {shown}{more} of its length, where {USUAL:g} is usual: {fix}."
+            yield f"one step moves {shown} times its length{more}, where {USUAL:g} is usual: {fix}."
 
 
 def first_broken(layers: Sequence[LayerStep]) -> LayerStep | None:
