@@ -153,9 +153,9 @@ def run(args: argparse.Namespace) -> None:
     y = net.ops.to_host(net.predict(test.images))
     digits = per_digit(y, test.labels)
     show(args.book, history, digits)
-    wrong = np.flatnonzero(y.argmax(axis=1) != test.labels)
-    titles = [f"{test.labels[i]} read as {y[i].argmax()}" for i in wrong[:60]]
-    named = [f"{i} ({title})" for i, title in zip(wrong[:4], titles, strict=False)]
+    read = y.argmax(axis=1)
+    wrong = np.flatnonzero(read != test.labels)
+    named = [f"{i} ({test.labels[i]} read as {read[i]})" for i in wrong[:4]]
     first = f", the first are number {', '.join(named)}" if named else ""
     print(f"\n{len(wrong):,} test images are misread{first}\n")
 
@@ -164,8 +164,9 @@ def run(args: argparse.Namespace) -> None:
     try:
         title = f"{args.book}, {s.hidden} hidden: test accuracy {history.validation_accuracy[-1]:.2%}"
         print(pictures.learning_curve(history, args.out / "learning_curve.png", title=title, validation="test"))
-        if len(wrong):
-            print(pictures.digits(test.images[wrong[:60]], args.out / "misclassified.png", titles))
+        print(pictures.misclassified(net, test.images, test.labels, args.out / "misclassified.png"))
+        print(pictures.confusion(test.labels, read, args.out / "confusion.png"))
+        print(pictures.weights(net, args.out / "weights.png", count=60))
     except MissingExtraError as error:  # nothing else here needs matplotlib
         print(f"No pictures: {error}")
     if args.json:

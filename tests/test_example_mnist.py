@@ -112,7 +112,7 @@ def test_the_lesson_says_what_it_measured(lesson: tuple[Path, str, dict[str, Any
     assert f"{measured['misread']} test images are misread, the first are number " in text
     assert "238,510 parameters" in text
     assert "10,000 images to learn from, 10,000 to test with" in text
-    for name in ("model.npz", "learning_curve.png", "misclassified.png"):
+    for name in ("model.npz", "learning_curve.png", "misclassified.png", "confusion.png", "weights.png"):
         assert str(Path("out", "mnist", name)) in text
         assert (folder / "out" / "mnist" / name).is_file()
 
@@ -127,8 +127,9 @@ def test_the_saved_model_is_the_one_that_was_measured(
 
 
 def test_the_pictures_hold_something(lesson: tuple[Path, str, dict[str, Any]]) -> None:
-    for name, least in (("learning_curve.png", 40), ("misclassified.png", 100)):
-        picture = imread(lesson[0] / "out" / "mnist" / name)
+    least_colours = {"learning_curve": 40, "misclassified": 100, "confusion": 40, "weights": 100}
+    for name, least in least_colours.items():
+        picture = imread(lesson[0] / "out" / "mnist" / f"{name}.png")
         assert min(picture.shape[:2]) > 400
         assert len(np.unique(picture[::3, ::3].reshape(-1, picture.shape[2]), axis=0)) > least
 

@@ -24,7 +24,7 @@ from tinynn import (
     StateError,
 )
 from tinynn.init import ones
-from tinynn.network.explain import BrokenPromise
+from tinynn.network.stumbled import BrokenPromise
 
 
 def wrong(**methods: Callable[..., Any]) -> Callable[[], Any]:

@@ -14,8 +14,8 @@ from tinynn.errors import ConfigurationError, GradientError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network import Network
-from tinynn.network.explain import reraise
 from tinynn.network.storage import build_layers, full_name
+from tinynn.network.stumbled import reraise
 from tinynn.site import as_shape
 
 __all__ = ["Result", "Specimen", "elsewhere"]

@@ -14,7 +14,7 @@ from tinynn.errors import StateError
 from tinynn.network.inputs import as_array, find_nan, receive, refuse_not_finite, refuse_rows
 from tinynn.network.sources import Mapped, Source, check_targets, is_mapped, is_source
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "loss_of"]
 
 
 class Evaluation(NamedTuple):
@@ -29,17 +29,8 @@ def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
 
     Errors: StateError, ShapeError, LabelError, DataError.
     """
-    net._built()
+    loss = loss_of(net, "this network does not end in a loss")
     batch_size = positive_integer(batch_size, "batch_size", where=net.where, fix="leave it out, or 1024")
-    loss = net.final_loss
-    if loss is None:
-        raise StateError(
-            "this network does not end in a loss",
-            where=net.where,
-            expected="a loss such as SoftmaxCrossEntropy() as the last layer",
-            got=repr(net),
-            fix="add the loss; predict(x) is the same without one, but for the probabilities",
-        )
     to_host = net.ops.to_host
     net._scratch.token = None
     total = weight = 0.0
@@ -57,6 +48,20 @@ def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
                 right += int(to_host((verdict == 1).sum()))
                 counted += int(to_host((verdict >= 0).sum()))
     return Evaluation(total / (weight or 1.0), right / counted if counted else float("nan"))
+
+
+def loss_of(net: Any, what: str) -> Any:
+    """The loss that a built network ends in. Errors: StateError."""
+    net._built()
+    if net.final_loss is None:
+        raise StateError(
+            what,
+            where=net.where,
+            expected="a loss such as SoftmaxCrossEntropy() as the last layer",
+            got=repr(net),
+            fix="add the loss; predict(x) is the same without one, but for the probabilities",
+        )
+    return net.final_loss
 
 
 def blocks(net: Any, data: tuple[Any, ...], batch_size: int) -> Iterator[tuple[int, tuple[Array, ...]]]:

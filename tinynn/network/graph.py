@@ -12,8 +12,8 @@ from tinynn.backend import Array
 from tinynn.errors import ConfigurationError, GradientError, ShapeError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
-from tinynn.network.explain import batch_shape, check_promise, reraise, shape_of
 from tinynn.network.network import Network
+from tinynn.network.stumbled import batch_shape, check_promise, reraise, shape_of
 from tinynn.network.wiring import Node, Wiring
 
 __all__ = ["Graph"]

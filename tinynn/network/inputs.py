@@ -11,7 +11,7 @@ import numpy as np
 from tinynn.backend import Array
 from tinynn.errors import DataError, ShapeError, StateError, TinynnError
 from tinynn.layer import Shape
-from tinynn.network.explain import batch_shape
+from tinynn.network.stumbled import batch_shape
 
 __all__ = ["becoming_array", "find_nan", "receive", "receive_gradients", "refuse_not_finite"]
 

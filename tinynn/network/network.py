@@ -7,36 +7,23 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tinynn.backend import Array, Ops, get_backend, named
-from tinynn.errors import StateError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
 from tinynn.network.building import check_precision, usable_dtype, usable_shapes
+from tinynn.network.cache import Cache, refuse_cache
 from tinynn.network.evaluation import Evaluation, evaluate
 from tinynn.network.finite import CHECKING, watched
 from tinynn.network.inference import predict
 from tinynn.network.inputs import receive, receive_gradients
 from tinynn.network.storage import Storage, build_layers
 
+if TYPE_CHECKING:
+    from tinynn.network.explanation import Explanation
+
 __all__ = ["Cache", "Evaluation", "Network"]
-
-
-class Cache(NamedTuple):
-    """What one `forward` leaves for its `backward`: the layers' caches, and a token that shows it is the latest.
-
-    `given`: what the loss was given, scores first and then targets; without a loss at the end, the outputs.
-    """
-
-    caches: list[Any]
-    given: tuple[Array, ...]
-    token: object
-
-    @property
-    def scores(self) -> Array:
-        """What the loss compared with the targets; without a loss at the end, the (first) output."""
-        return self.given[0]
 
 
 class Network(Layer):
@@ -140,23 +127,8 @@ class Network(Layer):
         Returns dx (a tuple for several inputs) if the network was built with `needs_dx=True`, else None.
         Errors: StateError for a cache that is not from this thread's latest `forward`, ShapeError for a wrong dy.
         """
-        if not isinstance(cache, Cache):
-            self._built()
-            raise StateError(
-                "backward needs the cache of a forward pass",
-                where=self.where,
-                expected="the second value that forward returned",
-                got=f"a {type(cache).__name__}",
-                fix="y, cache = net.forward(x); net.backward(dy, cache)",
-            )
-        if cache.token is not self._scratch.__dict__.get("token"):
-            raise StateError(
-                "a stale cache: the arrays it refers to have been used again since",
-                where=self.where,
-                expected="the cache of this thread's latest forward",
-                got="the cache of an earlier one, or of another thread or network",
-                fix="call backward before the next forward, predict or build",
-            )
+        if not isinstance(cache, Cache) or cache.token is not self._scratch.__dict__.get("token"):
+            refuse_cache(self, cache)
         if not (isinstance(dy, float) and self.final_loss is not None):
             dy = receive_gradients(self, dy, [()] if self.final_loss is not None else [y.shape for y in cache.given])
         return (watched(self) if CHECKING.get() else self).run_backward(dy, cache.caches)
@@ -189,6 +161,20 @@ class Network(Layer):
         return evaluate(watched(self) if CHECKING.get() else self, data, batch_size)
 
     # --- looking, saving, loading
+
+    def explain(self, *data: Array, optimizer: Any = None) -> Explanation:
+        """One training step as a table: print it, or let a notebook show it. It changes nothing.
+
+        `data`: what `forward` takes. For each layer: its formula, shapes, parameters; the smallest, mean and largest
+        number that it puts out; the norm of the gradient at its output, and of that which it hands down; how many of
+        its units are dead. For each parameter: its norm, that of its gradient, and with an `optimizer` how far a step
+        moves it. And a line of advice where something is plainly wrong. The step is made on a copy of the network.
+        Errors: StateError for a network that does not end in a loss, ConfigurationError where it cannot be copied,
+        ShapeError, LabelError.
+        """
+        from tinynn.network.explaining import explain
+
+        return explain(self, data, optimizer)
 
     def summary(self) -> str:
         """A table of the layers: what they read where that is not the line above, output shapes, parameters."""

@@ -11,8 +11,8 @@ from tinynn.backend import Array
 from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.layer import Layer, Shape
 from tinynn.losses import Loss
-from tinynn.network.explain import BrokenPromise, explain_backward, explain_forward
 from tinynn.network.network import Network
+from tinynn.network.stumbled import BrokenPromise, explain_backward, explain_forward
 
 __all__ = ["Sequential"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinynn.errors import DataError, LabelError, ShapeError, TinynnError
-from tinynn.network.explain import batch_shape
 from tinynn.network.inputs import refuse_not_finite
+from tinynn.network.stumbled import batch_shape
 
 __all__ = ["Mapped", "Source", "check_targets", "is_mapped", "is_source"]
 

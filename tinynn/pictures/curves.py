@@ -11,7 +11,7 @@ from tinynn.errors import ConfigurationError
 from tinynn.history import History
 from tinynn.pictures.figure import BLUE, VERMILION, new_figure, tidy, write
 
-__all__ = ["learning_curve"]
+__all__ = ["curve_figure", "learning_curve"]
 
 
 def learning_curve(
@@ -25,6 +25,11 @@ def learning_curve(
     Errors: ConfigurationError for a history without epochs, MissingExtraError, DataError when the file cannot be
     written.
     """
+    return write(curve_figure(history, title, validation), path)
+
+
+def curve_figure(history: History, title: str | None = None, validation: str = "validation") -> Any:
+    """The figure of `learning_curve`."""
     if not len(history):
         raise ConfigurationError(
             "a learning curve needs at least one finished epoch",
@@ -44,7 +49,7 @@ def learning_curve(
     for axes, (name, trained, validated) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         axes.plot(epochs, trained, color=BLUE, label="training", **few)
         if validated:
-            axes.plot(epochs, validated, color=VERMILION, label=validation, **few)
+            axes.plot(epochs[-len(validated) :], validated, color=VERMILION, label=validation, **few)
         if name == "loss" and min(trained) > 0 and min(trained) < 0.1 * max(trained):
             axes.set_yscale("log")
         tidy(axes, "epoch", name)
@@ -53,7 +58,7 @@ def learning_curve(
     # Below the panels and once for both: within them, some curve sooner or later runs through it.
     curves, labels = axes.get_legend_handles_labels()
     figure.legend(curves, labels, frameon=False, fontsize=10, loc="outside lower center", ncols=2)
-    return write(figure, path)
+    return figure
 
 
 def percent(shares: list[float]) -> list[float]:

@@ -7,14 +7,29 @@ Colours: Okabe and Ito, "Color Universal Design", 2008, which colour-blind reade
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinynn.data.files import make_folder, written_atomically
 from tinynn.errors import ConfigurationError, MissingExtraError
 
-__all__ = ["BLUE", "COLOURS", "GRAY", "MARKERS", "VERMILION", "new_figure", "tidy", "write"]
+__all__ = [
+    "BLUE",
+    "COLOURS",
+    "DIVERGING",
+    "GRAY",
+    "MARKERS",
+    "VERMILION",
+    "as_bytes",
+    "new_figure",
+    "tidy",
+    "tint",
+    "write",
+]
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW = COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7"),
@@ -22,6 +37,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW = COLOURS = (
 )
 MARKERS = "osD^vP"  # beside the colour, a shape: six of them, so that they and seven colours make 42 pairs
 GRAY = "#555555"
+DIVERGING = "RdBu_r"  # matplotlib's name of a scale from blue over white, which is 0, to red
 DPI = 150
 
 
@@ -44,6 +60,19 @@ def tidy(axes: Any, x: str, y: str) -> None:
     axes.tick_params(labelsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
+
+
+def tint(colour: str, strength: Any) -> Any:
+    """The colour mixed with white, as numbers 0..1; `strength` (...) from 0, white, to 1 gives (..., 3)."""
+    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return 1 - np.clip(strength, 0, 1)[..., None] * (1 - rgb)
+
+
+def as_bytes(figure: Any, kind: str) -> bytes:
+    """The picture as what a file of that kind ("png", "svg") holds, without the time at which it was drawn."""
+    room = io.BytesIO()
+    figure.savefig(room, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    return room.getvalue()
 
 
 def write(figure: Any, path: str | os.PathLike[str]) -> Path:

@@ -9,9 +9,9 @@ import numpy as np
 from tinynn.errors import ConfigurationError, DataError, LabelError, ShapeError, StateError
 from tinynn.layer import Shape
 from tinynn.network import Network
-from tinynn.network.explain import batch_shape
 from tinynn.network.inputs import becoming_array, refuse_not_finite
 from tinynn.network.sources import Mapped, Source, check_targets, is_mapped, is_source
+from tinynn.network.stumbled import batch_shape
 
 __all__ = ["checked"]
 

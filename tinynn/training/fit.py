@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -55,6 +56,7 @@ def fit(
     resume: bool = False,
     finite: str = "epoch",
     callbacks: Sequence[Callable[[History], Any]] = (),
+    report: str | os.PathLike[str] | None = None,
 ) -> History:
     """For every batch of every epoch: forward, backward, step.
 
@@ -85,6 +87,10 @@ def fit(
     `callbacks`: each is called with the history after each whole epoch and its validation; the run ends with an epoch
     after which one of them returned True.
 
+    `report`: an HTML page, all in one file, that is written after each epoch and at the end, so that one can watch the
+    run: settings, curves, mistakes, first weights, and `net.explain` of the last batch. It needs the extra `plot`.
+    Where epochs are shorter than the writing, not after each of them: it takes a third of the time at most.
+
     Ctrl-C ends the run after the step or the call that it meets: the epochs so far are returned, the network keeps what
     it has learned. With `checkpoint` so does SIGTERM, which then takes its course.
     Errors: TinynnError of the kind that fits; NonFiniteError, a StateError, for what is no longer finite: network and
@@ -104,6 +110,7 @@ def fit(
         np.errstate(over="ignore", invalid="ignore"),
         Interruptible(terminable=checkpoint is not None) as run,
         recorded as steps,
+        contextlib.ExitStack() as stack,
     ):
         steps.watch = Watch(net) if finite == "step" else None
         keeper = None
@@ -111,6 +118,13 @@ def fit(
             from tinynn.training.keeper import Keeper  # not at the top: files and archives take 13 ms to import
 
             keeper = Keeper(checkpoint, course, steps, rows, seed=seed, every=every, keep=keep, resume=resume)
+        page = None
+        if report is not None:
+            from tinynn.training.report import Report  # not at the top: few runs have one
+
+            options = {"patience": patience, "finite": finite, "capture": capture}
+            page = Report(report, course, steps, validation, rows=rows, seed=seed, epochs=epochs, **options)
+            stack.enter_context(page)
         while course.epoch < epochs and course.history.stopped == "finished":
             one_epoch(course, steps, order_of(seed, course.epoch, rows), shown, run, keeper)
             if run.asked:
@@ -127,8 +141,10 @@ def fit(
             finally:  # what a callback does is not to cost the epoch
                 if keeper is not None:
                     keeper.write()
-    if course.best is not None:
-        course.best.restore()
+            if page is not None and not run.asked:
+                page.update()
+        if course.best is not None:
+            course.best.restore()
     return course.history
 
 
