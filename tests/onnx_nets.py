@@ -1,4 +1,4 @@
-"""Random networks of all layers that there are, each a function of its number: chains and graphs, of rows and images."""
+"""Random networks of all layers, each a function of its number: chains and graphs, of rows, images and words."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def layer_names(net: Any) -> set[str]:
     return {type(layer).__name__ for _, layer in net.walk()}
 
 
-def run_onnx(path: Any, *xs: np.ndarray) -> list[np.ndarray]:
+def run_onnx(path: Any, *xs: np.ndarray) -> list[Any]:
     """What ONNX Runtime makes of these inputs, in the file's own order of them; on one thread."""
     import onnxruntime
 
@@ -196,4 +196,4 @@ def run_onnx(path: Any, *xs: np.ndarray) -> list[np.ndarray]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return session.run(None, {value.name: x for value, x in zip(session.get_inputs(), xs, strict=True)})
+    return list(session.run(None, {value.name: x for value, x in zip(session.get_inputs(), xs, strict=True)}))

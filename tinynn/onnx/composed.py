@@ -10,7 +10,6 @@ import numpy as np
 
 from tinynn.layers import (
     GELU,
-    AveragePool2D,
     GlobalAveragePool,
     GlobalMaxPool,
     GroupNorm,
@@ -19,11 +18,12 @@ from tinynn.layers import (
     Rescale,
     RMSNorm,
     SiLU,
+    Softsign,
     Step,
 )
 from tinynn.onnx.found import Found, Part
 from tinynn.onnx.patterns import Either, Form, Held, Match, Number
-from tinynn.onnx.readers_images import convolution, max_pool, spread, window
+from tinynn.onnx.readers_images import average, convolution, max_pool, spread, window
 from tinynn.onnx.readers_plain import affine
 
 __all__ = ["COMPOSED", "Composed"]
@@ -92,7 +92,9 @@ def global_pool(kind: Any) -> Callable[[Found, Match], list[Part] | None]:
 
 def group_norm(found: Found, match: Match) -> list[Part] | None:
     shape, arrays = found.data(), match.arrays
-    G, back = arrays["one"].size, arrays["shape"].reshape(-1).tolist()
+    G, back = arrays["one"].size, [0, *shape]
+    if "shape" in arrays:
+        back = arrays["shape"].reshape(-1).tolist()
     plain = (arrays["one"] == 1).all() and (arrays["none"] == 0).all()
     grouped = arrays["groups"].reshape(-1).tolist()[1:] == [G, -1]
     if not plain or not shape or not grouped or (back[1:] != [*shape] and back[1:] != [-1, *shape[1:]]):
@@ -146,12 +148,11 @@ def padded_max(found: Found, match: Match) -> list[Part] | None:
 def padded_average(found: Found, match: Match) -> list[Part] | None:
     """Padding that counts, and behind it what the last windows see beyond it, which does not."""
     more, count = padded(found, match, 0.0), found.get("count_include_pad", 0)
-    found.attributes.pop("ceil_mode", None)
+    found.ignore("ceil_mode")
     if more is None or len(found.data()) != 3:
         return None
     beyond = found.attributes.pop("pads", [0] * 4)
-    size, stride, padding, dilation = spread(found, found.get("kernel_shape", []), more)
-    layer = AveragePool2D(size, stride, padding, dilation, any(beyond), True)
+    layer = average(spread(found, found.get("kernel_shape", []), more), any(beyond), True)
     rows, columns = layer.window.fit(layer, found.data())
     return None if count or [0, 0, rows.beyond, columns.beyond] != beyond else [Part(layer)]
 
@@ -161,11 +162,11 @@ def average_of_all(found: Found, match: Match) -> list[Part] | None:
     more, factor = padded(found, match, 0.0), match.arrays["factor"]
     if more is None or len(found.data()) != 3 or any(found.attributes.get("pads", [])):
         return None
-    found.attributes.pop("pads", None), found.attributes.pop("count_include_pad", None)
+    found.ignore("pads", "count_include_pad")
     size, stride, _, dilation = window(found)
     for count, below, right in candidates(more, stride):
         padding = ((more[0], more[2] - below), (more[1], more[3] - right))
-        layer = AveragePool2D(size, stride, padding, dilation, bool(below or right), count)
+        layer = average((size, stride, padding, dilation), bool(below or right), count)
         rows, columns = layer.window.fit(layer, found.data())
         if (rows.beyond, columns.beyond) == (below, right):
             seen = (np.array(axis.seen(padding=count), float) for axis in (rows, columns))
@@ -213,7 +214,7 @@ COMPOSED = (
                 (
                     "Reshape",
                     ("InstanceNormalization", ("Reshape", "x", Held("groups")), Held("one"), Held("none")),
-                    Held("shape"),
+                    Either((Held("shape"), ("Shape", "x"))),
                 ),
                 Held("gamma"),
             ),
@@ -230,6 +231,7 @@ COMPOSED = (
     Composed("Mish", ("Mul", "x", ("Tanh", ("Softplus", "x"))), plain(Mish)),
     Composed("HardSwish", ("Mul", "x", ("HardSigmoid", "x")), hard_swish),
     Composed("AveragePool2D", ("Mul", ("AveragePool", PAD), Held("factor")), average_of_all),
+    Composed("Softsign", ("Div", "x", ("Add", ("Abs", "x"), 1.0)), plain(Softsign)),
     Composed("Step", ("Cast", ("Greater", "x", 0.0)), step),
     Composed("GlobalAveragePool", ("Flatten", ("GlobalAveragePool", "x")), global_pool(GlobalAveragePool)),
     Composed("GlobalMaxPool", ("Flatten", ("GlobalMaxPool", "x")), global_pool(GlobalMaxPool)),

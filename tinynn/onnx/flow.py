@@ -15,7 +15,10 @@ __all__ = ["NEWEST", "Flow", "Step"]
 NODES = 4096
 """Of a larger graph nothing is made: a network of so many layers would take longer to call than to compute."""
 
-OLDEST, NEWEST = 7, 26
+OLDEST, NEWEST = 6, 28
+
+NUMBERS = ("FLOAT", "DOUBLE", "FLOAT16", "BOOL")
+NUMBERS += tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 
 SIDE = 2**40  # of a shape
 
@@ -49,6 +52,7 @@ class Flow:
     def __init__(self, onnx: Any, model: Any, path: str | os.PathLike[str]) -> None:
         self.onnx, self.path = onnx, path
         self.opset = self.version(model)
+        self.numbers = {getattr(onnx.TensorProto, name) for name in NUMBERS}
         graph = model.graph
         if len(graph.node) > NODES:
             self.wrong("a graph of too many nodes", "", f"{NODES:,} at most", f"{len(graph.node):,}")
@@ -84,6 +88,8 @@ class Flow:
         where = f"input {value.name[:100]!r}"
         if value.type.WhichOneof("value") != "tensor_type" or not kind.HasField("shape"):
             self.wrong("an input without a shape", where, "an array of known shape", value.type.WhichOneof("value"))
+        if kind.elem_type not in self.numbers:
+            self.wrong("an input that is not made of numbers", where, ", ".join(NUMBERS), f"type {kind.elem_type}")
         sizes = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)
         if not sizes or any(size is not None and not 0 < size < SIDE for size in sizes) or value.name in self.shapes:
             self.wrong("an input of impossible shape", where, "a batch axis, and sizes >= 1 behind it", sizes)
@@ -114,6 +120,8 @@ class Flow:
                 self.makers[name] = step
         if step.operator == "Constant" and len(step.gives) == 1:
             self.constant(step)
+        elif step.operator in ("Identity", "Transpose") and step.reads[:1] and step.reads[0] in self.arrays:
+            self.passed_on(step)
 
     def value(self, attribute: Any, step: Step) -> Any:
         kinds = self.onnx.AttributeProto
@@ -146,6 +154,18 @@ class Flow:
         if numbers is None:
             self.wrong("a constant that is no array of numbers", step.where, "numbers", ", ".join(given) or "nothing")
         self.arrays.held[name] = np.asarray(numbers, np.float32 if "float" in next(iter(given)) else np.int64)
+
+    def passed_on(self, step: Step) -> None:
+        """What passes an array on, or its transpose, gives an array."""
+        array = self.arrays[step.reads[0]]
+        if step.operator == "Transpose":
+            perm = step.attributes.get("perm", [*reversed(range(array.ndim))])
+            if not isinstance(perm, list) or sorted(perm) != [*range(array.ndim)]:
+                self.wrong("a transpose of axes that are not there", step.where, f"{array.ndim} axes", perm)
+            array = array.transpose(perm)
+        for name in step.gives[:1]:
+            del self.makers[name]
+            self.arrays.held[name] = array
 
     def wrong(self, what: str, where: str, expected: Any, got: Any) -> NoReturn:
         """Errors: DataError."""

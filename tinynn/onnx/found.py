@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
@@ -19,15 +19,16 @@ from tinynn.onnx.reading import refuse
 
 __all__ = ["Found", "Operand", "Part", "Reader", "readers", "reads", "row_of"]
 
-Reader = Callable[["Found"], "list[Part]"]
+Reader = Callable[..., "list[Part]"]
+F = TypeVar("F", bound=Reader)
 
 readers: dict[str, Reader] = {}
 
 
-def reads(*operators: str) -> Callable[[Reader], Reader]:
+def reads(*operators: str) -> Callable[[F], F]:
     """Registers the reader of these operators."""
 
-    def register(reader: Reader) -> Reader:
+    def register(reader: F) -> F:
         for operator in operators:
             readers[operator] = reader
         return reader
@@ -70,6 +71,11 @@ class Found:
         if not isinstance(value, kinds) or not finite or not whole:
             self.wrong(f"the attribute {name} is of another type", type(default).__name__, value)
         return value
+
+    def ignore(self, *names: str) -> None:
+        """Attributes that say nothing here."""
+        for name in names:
+            self.attributes.pop(name, None)
 
     def operand(self, i: int) -> Operand | None:
         return self.operands[i] if i < len(self.operands) else None

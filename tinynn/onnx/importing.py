@@ -99,7 +99,7 @@ def input_shapes(flow: Flow, given: tuple[Shape, ...]) -> dict[str, Shape]:
             got=", ".join(map(str, given)),
             fix="leave them out where the file has them",
         )
-    known: dict[str, Shape] = {}
+    known: dict[str, Any] = {}
     for i, (name, sizes) in enumerate(flow.shapes.items()):
         said = sizes[1:]
         (shape,) = usable_shapes(f"import_({os.fspath(flow.path)!r})", (given[i],)) if given else (said,)
@@ -144,7 +144,7 @@ class Assembly:
     def add(self, value: str) -> None:
         made = self.resolver.made[value]
         reads = [self.names[name] for name in made.reads]
-        wish = value if value in self.flow.outputs or "/" in value else made.step.name or value
+        wish = value if value in self.flow.outputs else made.step.name or value
         for i, part in enumerate(made.parts):
             name = self.free(wish if i == len(made.parts) - 1 else f"{wish}_{i}")
             self.nodes[name] = (part.layer, reads)
@@ -179,10 +179,9 @@ class Assembly:
             self.end_in(loss)
         above = self.names[self.inputs[0]] if len(self.inputs) == 1 else None
         straight = len(self.outputs) == 1 and above is not None
-        for i, (name, (layer, reads)) in enumerate(self.nodes.items()):
+        for name, (layer, reads) in self.nodes.items():
             straight = straight and reads[:1] == [above] and (len(reads) == 1 or isinstance(layer, Loss))
             above = name
-            del i
         for i, name in enumerate(self.nodes):
             path = str(i) if straight else name
             held = self.values[name]

@@ -17,7 +17,7 @@ from tinynn.layers import (
 )
 from tinynn.onnx.found import Found, Part, reads, row_of
 
-__all__ = ["Spread", "convolution", "spread", "window"]
+__all__ = ["Spread", "average", "convolution", "max_pool", "spread", "window"]
 
 Spread = tuple[Any, Any, Any, Any]
 """Size, stride, padding and dilation of a window."""
@@ -36,23 +36,46 @@ def convolution(found: Found, more: list[int] | None = None, b: np.ndarray | Non
     F = len(W)
     bias = found.maybe(2) if b is None else b
     bias = np.zeros(F, W.dtype) if bias is None else row_of(found, bias, F, "the bias")
-    size, stride, padding, dilation = spread(found, sizes, more)
-    layer = Conv2D(F, size, stride, padding, dilation, groups)
+    size, *others = spread(found, sizes, more)
+    layer = Conv2D(F, one(size), **plainly(1, *others), **({} if groups == 1 else {"groups": groups}))
     return as_images(shape, Part(layer, {"W": W.reshape(*W.shape[:2], *size), "b": bias}), F)
 
 
 @reads("MaxPool")
 def max_pool(found: Found, more: list[int] | None = None) -> list[Part]:
     settings, ceil = window(found, more), bool(found.get("ceil_mode", 0))
-    found.attributes.pop("storage_order", None)  # of the places, which nobody reads
-    return as_images(found.data(), Part(MaxPool2D(*settings, ceil)), found.data()[0])
+    found.ignore("storage_order")  # of the places, which nobody reads
+    size, *others = settings
+    layer = MaxPool2D(one(size), **plainly(size, *others), **({"ceil_mode": True} if ceil else {}))
+    return as_images(found.data(), Part(layer), found.data()[0])
 
 
 @reads("AveragePool")
 def average_pool(found: Found) -> list[Part]:
     settings, ceil = window(found), bool(found.get("ceil_mode", 0))
     count = bool(found.get("count_include_pad", 0))
-    return as_images(found.data(), Part(AveragePool2D(*settings, ceil, count)), found.data()[0])
+    return as_images(found.data(), Part(average(settings, ceil, count)), found.data()[0])
+
+
+def average(settings: Spread, ceil: bool, count: bool) -> AveragePool2D:
+    """The layer, its settings as a person would write them."""
+    size, *others = settings
+    flags = {name: True for name, flag in (("ceil_mode", ceil), ("count_include_pad", count)) if flag}
+    return AveragePool2D(one(size), **plainly(size, *others), **flags)
+
+
+def one(pair: Any) -> Any:
+    """One number for both directions, where they are alike."""
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+def plainly(usual: Any, stride: Any, padding: Any, dilation: Any) -> dict[str, Any]:
+    """The settings of a window that differ from those it has anyway; `usual`: its stride then."""
+    if all(before == after for before, after in padding):
+        padding = one(tuple(before for before, _ in padding))
+    usual = usual if isinstance(usual, int) else one(usual)
+    given = {"stride": (one(stride), usual), "padding": (padding, 0), "dilation": (one(dilation), 1)}
+    return {name: value for name, (value, default) in given.items() if value != default}
 
 
 def window(found: Found, more: list[int] | None = None) -> Spread:
@@ -124,8 +147,8 @@ def upsample(found: Found) -> list[Part]:
     at = 1 if found.step.operator == "Upsample" else 2 if found.flow.opset > 10 else 1
     form = found.get("coordinate_transformation_mode", "half_pixel" if at == 2 else "asymmetric")
     nearest = found.get("nearest_mode", "round_prefer_floor" if at == 2 else "floor")
-    for name in ("cubic_coeff_a", "exclude_outside", "extrapolation_value", "antialias", "keep_aspect_ratio_policy"):
-        found.attributes.pop(name, None)  # which say nothing about repeated pixels
+    # What these say is nothing about repeated pixels.
+    found.ignore("cubic_coeff_a", "exclude_outside", "extrapolation_value", "antialias", "keep_aspect_ratio_policy")
     mode, shape = found.get("mode", "nearest"), found.data()
     halves = ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
     repeats = (form, nearest) == ("asymmetric", "floor") or (form in halves and nearest.startswith("round"))

@@ -26,6 +26,7 @@ __all__ = ["affine"]
 @reads("Gemm")
 def gemm(found: Found) -> list[Part]:
     alpha, beta = found.get("alpha", 1.0), found.get("beta", 1.0)
+    found.ignore("broadcast")  # opset 6 had to be told
     if found.get("transA", 0):
         found.uncovered("with the examples as columns", "transA=0", "transA=1")
     W = found.array(1, 2)
@@ -116,7 +117,7 @@ def identity(found: Found) -> list[Part]:
 def cast(found: Found) -> list[Part]:
     """To the floats that the network computes in, or integers of integers: both are as a network takes its input."""
     types, to = found.flow.onnx.TensorProto, found.get("to", 0)
-    found.attributes.pop("saturate", None), found.attributes.pop("round_mode", None)
+    found.ignore("saturate", "round_mode")
     source = found.flow.types.get(found.step.reads[0])
     integers = (types.UINT8, types.INT8, types.UINT16, types.INT16, types.INT32, types.INT64, types.UINT32)
     if to not in (types.FLOAT, types.DOUBLE) and not (source in integers and to in (types.INT32, types.INT64)):
@@ -128,7 +129,7 @@ def cast(found: Found) -> list[Part]:
 def dropout(found: Found) -> list[Part]:
     rate = found.number(1, found.get("ratio", 0.5))
     training = found.maybe(2)
-    found.attributes.pop("seed", None), found.attributes.pop("is_test", None)
+    found.ignore("seed", "is_test")
     if training is not None and training.any():
         found.uncovered("at inference", "training_mode false", "true")
     return [Part(Dropout(rate))]
@@ -138,7 +139,7 @@ def dropout(found: Found) -> list[Part]:
 def arithmetic(found: Found) -> list[Part]:
     """Of values all of one shape, or of one value and one number."""
     operator, given = found.step.operator, found.operands
-    found.attributes.pop("axis", None), found.attributes.pop("broadcast", None)  # opset 6 said what later is a rule
+    found.ignore("axis", "broadcast")  # opset 6 said what later is a rule
     if operator == "Neg":
         return [Part(Rescale(-1.0))]
     arrays = [i for i, operand in enumerate(given) if operand is not None and operand.array is not None]

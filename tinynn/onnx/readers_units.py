@@ -41,7 +41,7 @@ PLAIN |= {"Softsign": Softsign, "HardSwish": HardSwish, "Mish": Mish}
 
 @reads(*PLAIN)
 def plain(found: Found) -> list[Part]:
-    found.attributes.pop("consumed_inputs", None)
+    found.ignore("consumed_inputs")
     return [Part(PLAIN[found.step.operator]())]
 
 
@@ -102,7 +102,7 @@ def prelu(found: Found) -> list[Part]:
 def batch_norm(found: Found) -> list[Part]:
     if found.get("training_mode", 0) or len([name for name in found.step.gives if name]) > 1:
         found.uncovered("in training", "training_mode=0, and one output", "means of the batch")
-    found.attributes.pop("is_test", None), found.attributes.pop("consumed_inputs", None)
+    found.ignore("is_test", "consumed_inputs")
     if found.get("spatial", 1) != 1:
         found.uncovered("for each pixel by itself", "spatial=1", 0)
     momentum, epsilon = found.get("momentum", 0.9), found.get("epsilon", 1e-5)
@@ -129,7 +129,7 @@ def group_norm(found: Found) -> list[Part]:
     C = found.data()[:1]
     groups = found.get("num_groups", 0) if found.step.operator == "GroupNormalization" else sum(C)
     epsilon = found.get("epsilon", 1e-5)
-    found.attributes.pop("stash_type", None)
+    found.ignore("stash_type")
     by_group = found.step.operator == "GroupNormalization" and found.flow.opset < 21
     if groups < 1 or not C or C[0] % groups:
         found.wrong("groups that do not share out the channels", f"a number that divides {C}", groups)

@@ -24,6 +24,7 @@ from tinynn.onnx.flow import Flow, Step
 from tinynn.onnx.found import Found, Operand, Part, readers
 from tinynn.onnx.patterns import Match, match
 from tinynn.onnx.reading import refuse
+from tinynn.onnx.sizes import sizes_of, sources_of
 
 __all__ = ["FAMILIES", "Made", "Resolver"]
 
@@ -42,10 +43,11 @@ class Made(NamedTuple):
 
 
 class Option(NamedTuple):
-    """A way in which a value may be made; `make` gives None where it is none after all."""
+    """A way in which a value may be made; `make` gives None where it is none. `sized`: what it needs the shapes of."""
 
     reads: list[str]
     make: Callable[[], list[Part] | None]
+    sized: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -79,7 +81,8 @@ class Resolver:
             if name not in tried:
                 tried[name] = self.options(name)
                 current[name] = next(tried[name])
-            missing = [read for read in current[name].reads if read not in self.shapes]
+            wanted = (*current[name].reads, *current[name].sized)
+            missing = [read for read in wanted if read not in self.shapes]
             if missing:
                 waiting += missing
                 continue
@@ -106,17 +109,15 @@ class Resolver:
         if step.gives[0] != name:
             self.wrong(step, "an output besides the first, which no layer has", "one output", name)
         reads = [read for read in step.reads if read and read not in self.flow.arrays]
-        yield Option(reads, partial(self.plain, step))
+        sized = sources_of(self.flow, step.reads[1]) if step.operator == "Reshape" and len(step.reads) == 2 else None
+        if sized:
+            reads = reads[:1]
+        yield Option(reads, partial(self.plain, step, bool(sized)), tuple(sized or ()))
 
-    def plain(self, step: Step) -> list[Part]:
-        operands = [
-            None
-            if not read
-            else Operand((), self.flow.arrays[read])
-            if read in self.flow.arrays
-            else Operand(self.shapes[read])
-            for read in step.reads
-        ]
+    def plain(self, step: Step, sized: bool) -> list[Part]:
+        operands = [self.operand(read) for read in (step.reads[:1] if sized else step.reads)]
+        if sized:
+            operands.append(Operand((), sizes_of(self.flow, self.shapes, step.reads[1])))
         found = Found(self.flow, step, operands, dict(step.attributes))
         if not operands:
             self.wrong(step, "an operator without operands", "something that it works on", "nothing")
@@ -124,10 +125,17 @@ class Resolver:
         self.finished(found)
         return parts
 
+    def operand(self, name: str) -> Operand | None:
+        if name in self.flow.arrays:
+            return Operand((), self.flow.arrays[name])
+        return Operand(self.shapes[name]) if name else None
+
     def composed(self, form: Composed, step: Step, match: Match, x: str) -> list[Part] | None:
         main = next((match.steps[name] for name in MAIN if name in match.steps), step)
         arrays = [Operand((), match.arrays[name]) for name in ("W", "b") if name in match.arrays]
         found = Found(self.flow, main, [Operand(self.shapes[x]), *arrays], dict(main.attributes))
+        if main.operator in ("Add", "Mul"):  # opset 6 had to be told to broadcast, and from which axis on
+            found.attributes.clear()
         parts = form.make(found, match)
         if parts is not None:
             self.finished(found)
