@@ -86,10 +86,13 @@ def array(flow: Flow, form: Any, name: str, found: Match) -> Match | None:
     if name not in flow.arrays:
         return None
     value = flow.arrays[name]
+    value_kind = value.dtype.kind  # of whole numbers a quotient would be rounded
     if not isinstance(form, Held):
         if value.size != 1 or value.ndim > 1 or value.dtype.kind not in "iuf":
             return None
         value = float(value.reshape(()))
+    if isinstance(form, Number) and value_kind != "f":
+        return None
     if isinstance(form, Held | Number):
         found.arrays[form.name] = value
         return found

@@ -151,6 +151,8 @@ def arithmetic(found: Found) -> list[Part]:
     if len(given) != 2 or len(arrays) != 1 or found.operands[arrays[0]].array.ndim > len(found.data(1 - arrays[0])) + 1:  # pyright: ignore
         found.uncovered("of several arrays", "a value and a number", f"{len(arrays)} arrays")
     first, c = arrays[0] == 0, found.number(arrays[0])
+    if found.array(arrays[0]).dtype.kind != "f":
+        found.uncovered("of whole numbers", "a constant of floats", found.array(arrays[0]).dtype)
     if operator in ("Add", "Sum"):
         return [Part(Rescale(1.0, c))]
     if operator == "Sub":

@@ -48,7 +48,7 @@ def read_model(onnx: Any, path: str | os.PathLike[str]) -> Any:
                 got=plural(size, "byte"),
                 fix="keep the arrays beside it, as external data",
             )
-        data = file.read(limits.LARGEST + 1)
+        data = file.read(size)  # not more: so much memory is taken at once
     model = onnx.ModelProto()
     try:
         count_parts(data, model.DESCRIPTOR)
