@@ -264,7 +264,7 @@ def array_with_nan(model: Any) -> None:
 
 @planted("variance below 0")
 def variance_below_0(model: Any) -> None:
-    array(model, "1.var").CopyFrom(numpy_helper.from_array(np.float32([1, -1]), "1.var"))
+    array(model, "1.var").CopyFrom(numpy_helper.from_array(np.array([1, -1], np.float32), "1.var"))
 
 
 @planted("does not fit")
@@ -311,7 +311,7 @@ def padding_of_a_billion(model: Any) -> None:
 @planted("by these factors")
 def upsampling_a_million_times(model: Any) -> None:
     step = node(model, "MaxPool")
-    model.graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 1e6, 1e6]), "scales"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 1e6, 1e6], np.float32), "scales"))
     del step.attribute[:]
     step.op_type = "Resize"
     step.input[:] = [step.input[0], "", "scales"]
@@ -319,13 +319,13 @@ def upsampling_a_million_times(model: Any) -> None:
 
 @planted("across the batch")
 def reshape_of_the_batch(model: Any) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(np.int64([3, 3]), "shape"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([3, 3], np.int64), "shape"))
     append(model, "Reshape", "shape")
 
 
 @planted("across the batch")
 def reshape_to_nothing(model: Any) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(np.int64([0, 0, -7]), "shape"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0, -7], np.int64), "shape"))
     append(model, "Reshape", "shape")
 
 
@@ -366,7 +366,10 @@ def messages_within_messages(model: Any) -> bytes:
 
 @planted("sparse")
 def sparse_array(model: Any) -> None:
-    values, places = numpy_helper.from_array(np.ones(1, np.float32), "s"), numpy_helper.from_array(np.int64([0]))
+    values, places = (
+        numpy_helper.from_array(np.ones(1, np.float32), "s"),
+        numpy_helper.from_array(np.array([0], np.int64)),
+    )
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [2**40]))
 
 
@@ -379,7 +382,7 @@ def mask_of_a_dropout(model: Any) -> None:
 
 @planted("no list of whole numbers")
 def shape_of_floats(model: Any) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(np.float32([0, 3]), "shape"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 3], np.float32), "shape"))
     append(model, "Reshape", "shape")
 
 
@@ -391,6 +394,11 @@ def constant_of_texts(model: Any) -> None:
 @planted("transpose of axes")
 def transpose_of_other_axes(model: Any) -> None:
     model.graph.node.insert(0, helper.make_node("Transpose", ["5.W"], ["c"], perm=[5, 1]))
+
+
+@planted("codec can't decode")
+def name_that_is_no_text(model: Any) -> bytes:
+    return model.SerializeToString().replace(b"0.W", b"\xff.W")
 
 
 def varint(value: int) -> bytes:
@@ -436,9 +444,10 @@ def test_arrays_beside_the_model_are_read(images: bytes, tmp_path: Path) -> None
     (tmp_path / "weights.bin").write_bytes(b"before" + raw + b"behind")
     external(model, location="weights.bin", offset="6", length=str(len(raw)))
     path.write_bytes(model.SerializeToString())
-    there = import_(path)
+    there: Any = import_(path)
     path.write_bytes(images)
-    np.testing.assert_array_equal(there[0].W, import_(path)[0].W)
+    whole: Any = import_(path)
+    np.testing.assert_array_equal(there[0].W, whole[0].W)
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,10 @@ def import_(
             got=repr(loss),
             fix="import_(path, loss=SoftmaxCrossEntropy())",
         )
-    flow = Flow(onnx, read_model(onnx, path), path)
-    resolver = Resolver(flow, input_shapes(flow, shapes), ops)
-    assembly = Assembly(flow, resolver, seed)
+    with np.errstate(all="ignore"):  # what is not finite is looked for below
+        flow = Flow(onnx, read_model(onnx, path), path)
+        resolver = Resolver(flow, input_shapes(flow, shapes), ops)
+        assembly = Assembly(flow, resolver, seed)
     net = assembly.network(loss)
     held = sum(array.nbytes for array in assembly.arrays.values())
     if held > SHARED * flow.arrays.size + 2**20:

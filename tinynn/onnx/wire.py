@@ -18,7 +18,7 @@ MOST = 200_000
 DEEPEST = 32
 """Messages within messages; a model without loops has 8."""
 
-MESSAGE = 11  # a field's type in a descriptor
+TEXT, MESSAGE = 9, 11  # a field's type in a descriptor
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 LONGEST = 10  # bytes of a varint
 
@@ -30,7 +30,8 @@ class Malformed(ValueError):
 def count_parts(data: bytes, descriptor: Any) -> int:
     """How many parts the message is made of; `descriptor`: that of its type.
 
-    Errors: ValueError for what is cut short, is no protocol buffer, or has more than `MOST` parts.
+    Errors: ValueError for what is cut short, is no protocol buffer, has a name that is no text, or more than `MOST`
+    parts.
     """
     parts, known = 0, {}
     stack = [(0, len(data), descriptor)]
@@ -42,9 +43,10 @@ def count_parts(data: bytes, descriptor: Any) -> int:
             raise Malformed(f"messages within messages, more than {DEEPEST} deep")
         fields = known.get(kind.full_name)
         if fields is None:
-            fields = known[kind.full_name] = {
-                field.number: field.message_type for field in kind.fields if field.type == MESSAGE
-            }
+            inner = {field.number: field.message_type for field in kind.fields if field.type == MESSAGE}
+            names = {field.number for field in kind.fields if field.type == TEXT and field.name != "doc_string"}
+            fields = known[kind.full_name] = inner, names
+        inner, names = fields
         while at < end:
             parts += 1
             if parts > MOST:
@@ -57,9 +59,11 @@ def count_parts(data: bytes, descriptor: Any) -> int:
                 at += 8 if wire == FIXED64 else 4
             elif wire == DELIMITED:
                 length, at = varint(data, at, end)
-                if number in fields and at + length <= end:
-                    stack.append((at, at + length, fields[number]))
+                if number in inner and at + length <= end:
+                    stack.append((at, at + length, inner[number]))
                     depths.append(depth + 1)
+                elif number in names:
+                    data[at : at + length].decode()  # the package would give bytes in the place of a text
                 at += length
             else:
                 raise Malformed(f"a field of the unknown wire type {wire} at byte {at}")
