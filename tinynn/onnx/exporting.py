@@ -79,7 +79,16 @@ def export(
     model = model_of(onnx, net, Out(net, opset, kind), input_dtypes(net, kind, input_dtype))
     if model.ByteSize() > limits.LARGEST:
         refuse_size(path, model.ByteSize())
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # of onnx's own kinds
+        raise ConfigurationError(
+            "the package onnx does not accept what the network became",
+            where=net.where,
+            expected="operators, attributes and shapes as ONNX has them",
+            got=" ".join(str(error).split())[:400],
+            fix="correct the writer of the layer that it names",
+        ) from error
     data = model.SerializeToString()
     make_folder(Path(path).parent)
     with written_atomically(path) as file:
@@ -208,7 +217,7 @@ def looks_up(layer: Any, name: str) -> bool:
     if isinstance(layer, Embedding):
         return True
     if isinstance(layer, Sequential):
-        return looks_up(layer.layers[0], "x")
+        return looks_up(layer.layers[0], inner_name(layer.layers[0], 0))
     if isinstance(layer, Graph):
         return any(
             looks_up(node.layer, inner_name(node.layer, node.reads.index(name)))

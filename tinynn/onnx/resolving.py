@@ -119,8 +119,9 @@ class Resolver:
         if sized:
             operands.append(Operand((), sizes_of(self.flow, self.shapes, step.reads[1])))
         found = Found(self.flow, step, operands, dict(step.attributes))
-        if not operands:
-            self.wrong(step, "an operator without operands", "something that it works on", "nothing")
+        if not any(operand is not None and operand.array is None for operand in operands):
+            what = "a node that works on arrays alone" if operands else "an operator without operands"
+            self.wrong(step, what, "something that the network computes", ", ".join(step.reads)[:100] or "nothing")
         parts = readers[step.operator](found)
         self.finished(found)
         return parts

@@ -198,12 +198,16 @@ class Out:
             self.at = before
 
     def named(self, y: str, name: str, first: int) -> str:
-        """Gives the value y another name, if a node from number `first` on made it; returns the name that it has."""
+        """Gives the value y another name, if a node from number `first` on made it; returns the name that it has.
+
+        A node that has no name of a layer's yet gets that too.
+        """
         made = next((node for node in self.nodes[first:] if node.gives == y), None)
         if made is None or not name or name in self.taken:
             return y
         self.taken.add(name)
-        made.gives = made.name = name
+        made.name = name if made.name == y and "/" in y else made.name
+        made.gives = name
         for node in self.nodes[first:]:
             node.reads = [name if read == y else read for read in node.reads]
         return name
