@@ -12,7 +12,7 @@
 #   make coverage     the test suite, and which lines of tinynn it does not reach: docs/coverage.md; ten minutes
 #   make mutation     makes small changes to the code, says which of them no test notices: docs/mutation.md; half an hour
 #   make pictures     draws the pictures in the README anew
-#   make docs         writes docs/layers.md anew, the table of all layers, from their docstrings
+#   make docs         writes docs/layers.md anew, the table of all layers, and docs/onnx.md, that of their operators
 # PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -86,6 +86,7 @@ pictures: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/onnx_tables.py
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinynn needs Python 3.11 or newer: make PYTHON=python3.13 ...")'

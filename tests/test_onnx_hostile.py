@@ -255,6 +255,13 @@ def array_of_no_type(model: Any) -> None:
     array(model, "0.W").data_type = 1234
 
 
+@planted("cannot be read")
+def array_in_the_wrong_field(model: Any) -> None:
+    tensor = array(model, "0.b")
+    tensor.ClearField("raw_data")
+    tensor.int32_data[:] = [1] * 2
+
+
 @planted("not finite")
 def array_with_nan(model: Any) -> None:
     W = numpy_helper.to_array(array(model, "0.W")).copy()

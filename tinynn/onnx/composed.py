@@ -95,9 +95,9 @@ def group_norm(found: Found, match: Match) -> list[Part] | None:
     G, back = arrays["one"].size, [0, *shape]
     if "shape" in arrays:
         back = arrays["shape"].reshape(-1).tolist()
-    plain = (arrays["one"] == 1).all() and (arrays["none"] == 0).all()
+    alone = (arrays["one"] == 1).all() and (arrays["none"] == 0).all()
     grouped = arrays["groups"].reshape(-1).tolist()[1:] == [G, -1]
-    if not plain or not shape or not grouped or (back[1:] != [*shape] and back[1:] != [-1, *shape[1:]]):
+    if not alone or not shape or not grouped or (back[1:] != [*shape] and back[1:] != [-1, *shape[1:]]):
         return None
     across = (shape[0], *(1,) * (len(shape) - 1))
     gains = {name: arrays[name] for name in ("gamma", "beta")}
@@ -125,8 +125,8 @@ def padded(found: Found, match: Match, value: float) -> list[int] | None:
     pads, dims = match.arrays["pads"].reshape(-1).tolist(), len(found.data()) + 1
     around = match.arrays.get("value", 0.0)
     mode = match.steps["Pad"].attributes.get("mode", "constant")
-    plain = mode == "constant" and around == value and len(pads) == 2 * dims and match.arrays["pads"].dtype.kind == "i"
-    if not plain or any(pads[i] for i in (0, 1, dims, dims + 1) if i < len(pads)) or min(pads) < 0:
+    zeros = mode == "constant" and around == value and len(pads) == 2 * dims and match.arrays["pads"].dtype.kind == "i"
+    if not zeros or any(pads[i] for i in (0, 1, dims, dims + 1) if i < len(pads)) or min(pads) < 0:
         return None
     return [*pads[2:dims], *pads[dims + 2 :]]
 
@@ -148,9 +148,9 @@ def padded_max(found: Found, match: Match) -> list[Part] | None:
 def padded_average(found: Found, match: Match) -> list[Part] | None:
     """Padding that counts, and behind it what the last windows see beyond it, which does not."""
     more, count = padded(found, match, 0.0), found.get("count_include_pad", 0)
-    found.ignore("ceil_mode")
-    if more is None or len(found.data()) != 3:
+    if more is None or len(found.data()) != 3 or found.attributes.get("ceil_mode"):
         return None
+    found.ignore("ceil_mode")
     beyond = found.attributes.pop("pads", [0] * 4)
     layer = average(spread(found, found.get("kernel_shape", []), more), any(beyond), True)
     rows, columns = layer.window.fit(layer, found.data())

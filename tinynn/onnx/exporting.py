@@ -172,9 +172,8 @@ def outputs_of(out: Out, net: Network, given: list[str]) -> tuple[list[str], lis
         losses = {node.name: node for node in net.wiring.nodes if node.is_loss}
         shapes = [net.shapes[losses[name].reads[0] if name in losses else name] for name in names]
         return [values[name] for name in names], names, shapes
-    if not isinstance(net, Sequential):
-        return [out.layer(net, *given)], ["y"], [net._built().output]
-    return [out.layer(net, *given)], ["y"], [net.scores_shape]
+    shape = net.scores_shape if isinstance(net, Sequential) else net._built().output
+    return [out.layer(net, *given)], ["y"], [shape]
 
 
 def last(out: Out, net: Network, y: str, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend import Ops, get_backend
-from tinynn.errors import ConfigurationError, TinynnError
+from tinynn.errors import ConfigurationError
 from tinynn.layer import Shape
 from tinynn.losses import Loss
 from tinynn.network import Graph, Sequential
@@ -77,15 +77,9 @@ def import_(
             refuse(path, what, expected="finite numbers", got=bad, fix="train the model again, and export it then")
     double = onnx.TensorProto.DOUBLE in flow.types.values()
     double = double or any(array.dtype == np.float64 for array in assembly.arrays.values())
-    try:
-        given = usable_shapes(net, tuple(resolver.shapes[name] for name in assembly.inputs))
-        dtype = np.dtype("float64" if double else "float32")
-        net.storage = build_layers(net, given, ops, dtype, seed, False, assembly.arrays)
-    except TinynnError as error:
-        if loss is not None:  # it is the caller's, and what does not fit
-            raise
-        fix = "export the model again"
-        refuse(path, error.what, error.where or "", expected=error.expected, got=error.got, fix=fix)
+    dtype = np.dtype("float64" if double else "float32")
+    given = tuple(resolver.shapes[name] for name in assembly.inputs)
+    net.storage = build_layers(net, given, ops, dtype, seed, False, assembly.arrays)
     net._seed = seed
     return net
 
