@@ -48,6 +48,11 @@ class Fallback(Refusing):
         return self.array
 
 
+class Neither(Refusing):
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        raise TypeError("and no array either")
+
+
 class Objects(Refusing):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.array([None, None])
@@ -130,6 +135,7 @@ def test_another_device_is_named() -> None:
     [
         (Exporter(X, requires_grad=True), r"(?s)wants a gradient.*x\.detach\(\)"),
         (Refusing(X), "(?s)cannot be handed over.*no such dtype in DLPack"),
+        (Neither(X), "(?s)cannot be handed over.*and no array either"),
         (Objects(X), "(?s)cannot be handed over.*no such dtype in DLPack"),
         (Lost(X), "(?s)does not say where it lies.*unknown device type meta"),
     ],

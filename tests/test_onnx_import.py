@@ -203,6 +203,12 @@ def node(operator: str, *reads: str, gives: str = "y", **attributes: Any) -> Any
 
 
 F = np.float32
+
+
+def floats(values: Any) -> np.ndarray:
+    return np.asarray(values, F)
+
+
 ROWS = RNG.standard_normal((4, 6)).astype(F)
 IMAGES = RNG.standard_normal((4, 2, 6, 8)).astype(F)
 SEQUENCES = RNG.standard_normal((4, 2, 9)).astype(F)
@@ -210,7 +216,7 @@ W = RNG.standard_normal((6, 3)).astype(F)
 KERNEL = RNG.standard_normal((4, 2, 3, 3)).astype(F)
 LINE = RNG.standard_normal((4, 2, 3)).astype(F)
 GAINS = RNG.uniform(0.5, 2, 4).astype(F)
-HALF = F(np.sqrt(0.5))
+HALF = floats(np.sqrt(0.5))
 
 # A name, what is to be computed, the nodes, the layers that are to come of them, and the arrays.
 FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
@@ -230,7 +236,7 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         ROWS,
         [node("Gemm", "x", "V", "b", alpha=0.5, beta=2.0, transB=1)],
         "Affine(3)",
-        {"V": W.T.copy(), "b": F(1.5)},
+        {"V": W.T.copy(), "b": floats(1.5)},
     ),
     "a convolution and a bias": (
         IMAGES,
@@ -267,7 +273,7 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
             node("Mul", "s", "q"),
         ],
         "GELU()",
-        {"h": HALF, "one": F(1), "half": F(0.5)},
+        {"h": HALF, "one": floats(1), "half": floats(0.5)},
     ),
     "GELU with tanh": (
         ROWS,
@@ -282,7 +288,13 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
             node("Mul", "m", "half"),
         ],
         "GELU(True)",
-        {"three": F(3), "c": F(0.044715), "k": F(np.sqrt(2 / np.pi)), "one": F(1), "half": F(0.5)},
+        {
+            "three": floats(3),
+            "c": floats(0.044715),
+            "k": floats(np.sqrt(2 / np.pi)),
+            "one": floats(1),
+            "half": floats(0.5),
+        },
     ),
     "a norm by the mean of squares": (
         ROWS,
@@ -295,13 +307,13 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
             node("Mul", "g", "d"),
         ],
         "RMSNorm(-1, 9.999999747378752e-06)",
-        {"two": F(2), "eps": F(1e-5), "g": RNG.uniform(0.5, 2, 6).astype(F)},
+        {"two": floats(2), "eps": floats(1e-5), "g": RNG.uniform(0.5, 2, 6).astype(F)},
     ),
     "Softsign by its formula": (
         ROWS,
         [node("Abs", "x", gives="a"), node("Add", "a", "one", gives="b"), node("Div", "x", "b")],
         "Softsign()",
-        {"one": F(1)},
+        {"one": floats(1)},
     ),
     "HardSwish by its formula": (
         ROWS,
@@ -313,7 +325,7 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         ROWS,
         [node("Sub", "x", "m", gives="a"), node("Div", "a", "s", gives="b"), node("Sub", "one", "b")],
         "Rescale(1.0, -0.25) Rescale(0.5) Rescale(-1.0, 1.0)",
-        {"m": F(0.25), "s": F(2), "one": F([1])},
+        {"m": floats(0.25), "s": floats(2), "one": floats([1])},
     ),
     "the sign": (ROWS, [node("Neg", "x")], "Rescale(-1.0)", {}),
     "a mean over all pixels": (
@@ -339,7 +351,7 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         IMAGES,
         [node("Resize", "x", "", "s")],
         "Upsample2D((2, 3))",
-        {"s": F([1, 1, 2, 3])},
+        {"s": floats([1, 1, 2, 3])},
     ),
     "pixels repeated to a size": (
         IMAGES,
@@ -376,9 +388,14 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         "Reshape((2, -1, 4))",
         {"s": np.array([0, 0, -1, 4])},
     ),
-    "bounds left out": (ROWS, [node("Clip", "x", "", "top")], "Clip(-3.4028234663852886e+38, 0.5)", {"top": F(0.5)}),
-    "one slope for all": (ROWS, [node("PRelu", "x", "a")], "PReLU()", {"a": F([0.3])}),
-    "a slope for each channel": (IMAGES, [node("PRelu", "x", "a")], "PReLU()", {"a": F([[[0.3]], [[0.1]]])}),
+    "bounds left out": (
+        ROWS,
+        [node("Clip", "x", "", "top")],
+        "Clip(-3.4028234663852886e+38, 0.5)",
+        {"top": floats(0.5)},
+    ),
+    "one slope for all": (ROWS, [node("PRelu", "x", "a")], "PReLU()", {"a": floats([0.3])}),
+    "a slope for each channel": (IMAGES, [node("PRelu", "x", "a")], "PReLU()", {"a": floats([[[0.3]], [[0.1]]])}),
     "norms of layers": (
         IMAGES,
         [node("LayerNormalization", "x", "g", gives="a", axis=-2), node("InstanceNormalization", "a", "h", "b")],
@@ -402,7 +419,7 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         ROWS,
         [
             node("Constant", gives="a", value_float=2.0),
-            node("Constant", gives="b", value=numpy_helper.from_array(F([3]))),
+            node("Constant", gives="b", value=numpy_helper.from_array(floats([3]))),
             node("Constant", gives="c", value_floats=[4.0]),
             node("Mul", "x", "a", gives="d"),
             node("Add", "d", "b", gives="e"),
@@ -493,11 +510,30 @@ def test_group_normalization_has_had_two_meanings(opset: int, gains: int, tmp_pa
 
 @pytest.mark.parametrize("rate", [0.0, 0.25])
 def test_dropout_keeps_its_rate(rate: float, tmp_path: Path) -> None:
-    path = written(tmp_path / "net.onnx", [node("Dropout", "x", "r")], ROWS, r=F(rate))
+    path = written(tmp_path / "net.onnx", [node("Dropout", "x", "r")], ROWS, r=floats(rate))
     net: Any = import_(path, seed=4)
     np.testing.assert_array_equal(net.predict(ROWS), ROWS)
     same = Sequential(Dropout(rate)).build((6,), seed=4)
     np.testing.assert_array_equal(net.forward(ROWS)[0], same.forward(ROWS)[0])  # and the masks are the seed's
+
+
+def test_names_that_python_does_not_have_become_others(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="/up/1"),
+        helper.make_node("Tanh", ["x"], ["b"], name="/up 1"),
+        helper.make_node(
+            "Add",
+            ["a", "b"],
+            [
+                "",
+            ],
+            name="lost",
+        ),
+        helper.make_node("Add", ["a", "b"], ["-"]),
+    ]
+    net: Any = import_(written(tmp_path / "net.onnx", nodes, ROWS))
+    assert [*net.layers] == ["up_1", "up_1_1", "node"]
+    np.testing.assert_allclose(net.predict(ROWS), np.maximum(ROWS, 0) + np.tanh(ROWS), rtol=1e-6)
 
 
 def test_the_shape_may_be_given_where_the_file_leaves_it_open(tmp_path: Path) -> None:
@@ -534,7 +570,7 @@ def test_a_batch_of_a_fixed_length_is_a_batch(tmp_path: Path) -> None:
     ],
 )
 def test_operators_that_came_later(opset: int, step: Any, layer: str, x: np.ndarray, tmp_path: Path) -> None:
-    arrays = {"g": RNG.uniform(0.5, 2, x.shape[2:]).astype(F)} if "g" in step.input else {}
+    arrays: dict[str, Any] = {"g": RNG.uniform(0.5, 2, x.shape[2:]).astype(F)} if "g" in step.input else {}
     net: Any = import_(written(tmp_path / "net.onnx", [step], x, opset=opset, **arrays))
     assert [repr(part) for part in net] == [layer]
     same = {"Gelu": GELU(approximate="True" in layer), "Mish": Mish(), "Swish": SiLU()}.get(step.op_type, RMSNorm(-2))
@@ -562,8 +598,8 @@ def padded(operator: str, mode: str = "constant", **settings: Any) -> list[Any]:
 
 
 PADS = np.array([0, 0, 1, 1, 0, 0, 1, 1])
-POOL = {"kernel_shape": [2, 2]}
-EPS = {"eps": F(1e-5), "g": np.ones(6, F)}
+POOL: dict[str, Any] = {"kernel_shape": [2, 2]}
+EPS = {"eps": floats(1e-5), "g": np.ones(6, F)}
 NEARLY: dict[str, tuple[np.ndarray, list[Any], dict[str, Any]]] = {
     "a mean over the batch": (ROWS, rms(axes=[0]), EPS),
     "a mean without its axis": (ROWS, rms(keepdims=0), EPS),
@@ -574,33 +610,38 @@ NEARLY: dict[str, tuple[np.ndarray, list[Any], dict[str, Any]]] = {
         GROUPS,
         GROUP_ARRAYS | {"g": GAINS.reshape(4, 1, 1), "h": GAINS.reshape(4, 1, 1), "one": np.full(2, 2, F)},
     ),
-    "padding with what is there": (IMAGES, padded("Conv", "reflect"), {"W": KERNEL, "p": PADS, "v": F(0)}),
-    "padding with ones": (IMAGES, padded("Conv"), {"W": KERNEL, "p": PADS, "v": F(1)}),
-    "padding of the channels": (IMAGES, padded("Conv"), {"W": KERNEL, "p": np.ones(8, int), "v": F(0)}),
-    "padding twice": (IMAGES, padded("Conv", auto_pad="SAME_UPPER"), {"W": KERNEL, "p": PADS, "v": F(0)}),
-    "zeros that may win": (IMAGES, padded("MaxPool", **POOL), {"p": PADS, "v": F(0)}),
-    "a mean of ones": (IMAGES, padded("AveragePool", **POOL), {"p": PADS, "v": F(1)}),
+    "padding with what is there": (IMAGES, padded("Conv", "reflect"), {"W": KERNEL, "p": PADS, "v": floats(0)}),
+    "padding with ones": (IMAGES, padded("Conv"), {"W": KERNEL, "p": PADS, "v": floats(1)}),
+    "padding of the channels": (IMAGES, padded("Conv"), {"W": KERNEL, "p": np.ones(8, int), "v": floats(0)}),
+    "padding twice": (IMAGES, padded("Conv", auto_pad="SAME_UPPER"), {"W": KERNEL, "p": PADS, "v": floats(0)}),
+    "zeros that may win": (IMAGES, padded("MaxPool", **POOL), {"p": PADS, "v": floats(0)}),
+    "windows that reach beyond": (IMAGES, padded("MaxPool", **POOL, ceil_mode=1), {"p": PADS, "v": floats(-np.inf)}),
+    "a mean of ones": (IMAGES, padded("AveragePool", **POOL), {"p": PADS, "v": floats(1)}),
     "a mean that counts twice": (
         IMAGES,
         padded("AveragePool", **POOL, count_include_pad=1, pads=[1] * 4),
-        {"p": PADS, "v": F(0)},
+        {"p": PADS, "v": floats(0)},
     ),
     "means times what they are not": (
         IMAGES,
         [*padded("AveragePool", **POOL)[:1], node("AveragePool", "q", gives="a", **POOL), node("Mul", "a", "f")],
-        {"p": PADS, "v": F(0), "f": np.full((1, 1, 7, 9), 3, F)},
+        {"p": PADS, "v": floats(0), "f": np.full((1, 1, 7, 9), 3, F)},
     ),
     "means of another padding": (
         IMAGES,
         [*padded("AveragePool", **POOL)[:1], node("AveragePool", "q", gives="a", **POOL), node("Mul", "a", "f")],
-        {"p": PADS, "v": F(1), "f": np.full((1, 1, 7, 9), 3, F)},
+        {"p": PADS, "v": floats(1), "f": np.full((1, 1, 7, 9), 3, F)},
     ),
     "another hard swish": (
         ROWS,
         [node("HardSigmoid", "x", gives="h", alpha=0.2), node("Mul", "x", "h"), node("Sin", "y", gives="z")],
         {},
     ),
-    "a step to whole numbers": (ROWS, [node("Greater", "x", "c", gives="g"), node("Cast", "g", to=7)], {"c": F(0)}),
+    "a step to whole numbers": (
+        ROWS,
+        [node("Greater", "x", "c", gives="g"), node("Cast", "g", to=7)],
+        {"c": floats(0)},
+    ),
     "a channel's bias as a row": (
         IMAGES,
         [node("Conv", "x", "W", gives="c"), node("Add", "c", "b")],
@@ -645,14 +686,14 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         ROWS,
         [node("Dropout", "x", "r", "t")],
         "at inference",
-        {"r": F(0.5), "t": np.array(True)},
+        {"r": floats(0.5), "t": np.array(True)},
     ),
     "a difference of values": (ROWS, [node("Sub", "x", "x")], "of these values", {}),
-    "a division by what is computed": (ROWS, [node("Div", "c", "x")], "divided by a number", {"c": F(1)}),
-    "a division by 0": (ROWS, [node("Div", "x", "c")], "divided by a number", {"c": F(0)}),
+    "a division by what is computed": (ROWS, [node("Div", "c", "x")], "divided by a number", {"c": floats(1)}),
+    "a division by 0": (ROWS, [node("Div", "x", "c")], "divided by a number", {"c": floats(0)}),
     "a division of whole numbers": (ROWS, [node("Div", "x", "c")], "of whole numbers", {"c": np.array(2)}),
     "a sum with an array": (ROWS, [node("Add", "x", "c")], "more than one number", {"c": ROWS[0]}),
-    "two arrays": (ROWS, [node("Sum", "x", "c", "c")], "of several arrays", {"c": F(1)}),
+    "two arrays": (ROWS, [node("Sum", "x", "c", "c")], "of several arrays", {"c": floats(1)}),
     "another form of GELU": (ROWS, [node("Gelu", "x", approximate="erf")], "in this form", {}),
     "a factor in Swish": (ROWS, [node("Swish", "x", alpha=2.0)], "with a factor", {}),
     "softmax along channels": (IMAGES, [node("Softmax", "x", axis=1)], "than the last", {}),
@@ -686,8 +727,13 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
     "padding of another name": (IMAGES, [node("Conv", "x", "W", auto_pad="WHICH")], "this padding", {"W": KERNEL}),
     "a global pool of sequences": (SEQUENCES, [node("GlobalMaxPool", "x")], "than images", {}),
     "a mean over channels": (IMAGES, [node("ReduceMean", "x", axes=[1])], "over these axes", {}),
-    "pixels mixed": (IMAGES, [node("Resize", "x", "", "s", mode="linear")], "repeating pixels", {"s": F([1, 1, 2, 2])}),
-    "half a pixel": (IMAGES, [node("Resize", "x", "", "s")], "by these factors", {"s": F([1, 1, 1.5, 2])}),
+    "pixels mixed": (
+        IMAGES,
+        [node("Resize", "x", "", "s", mode="linear")],
+        "repeating pixels",
+        {"s": floats([1, 1, 2, 2])},
+    ),
+    "half a pixel": (IMAGES, [node("Resize", "x", "", "s")], "by these factors", {"s": floats([1, 1, 1.5, 2])}),
     "a shape of what is computed": (
         ROWS,
         [node("Cast", "x", gives="c", to=7), node("Reshape", "x", "c")],
@@ -709,9 +755,14 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
             node("Resize", "b", "", "s"),
         ],
         "values of shape",
-        {"s": F([1, 1, 4096, 4096])},
+        {"s": floats([1, 1, 4096, 4096])},
     ),
-    "numbers with features": (RNG.standard_normal(4), [node("PRelu", "x", "a")], "of single numbers", {"a": F([1])}),
+    "numbers with features": (
+        RNG.standard_normal(4),
+        [node("PRelu", "x", "a")],
+        "of single numbers",
+        {"a": floats([1])},
+    ),
     "pixels by themselves": (
         ROWS,
         [node("BatchNormalization", "x", "g", "g", "g", "g", spatial=0)],
@@ -719,6 +770,7 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         {"g": np.ones(6, F)},
     ),
     "more than one number": (ROWS, [node("Clip", "x", "c", "c")], "more than one number", {"c": GAINS}),
+    "a sum along with an array": (ROWS, [node("Concat", "x", "c", axis=1)], "no value of the network", {"c": ROWS}),
     "an array in the place of a value": (ROWS, [node("Relu", "c")], "works on arrays alone", {"c": GAINS}),
 }
 

@@ -33,7 +33,7 @@ from tinynn.layers import (
 )
 from tinynn.onnx.found import Found, Part, reads, row_of
 
-__all__ = []
+__all__ = ["PLAIN"]
 
 PLAIN: dict[str, Callable[[], Layer]] = {"Relu": ReLU, "Sigmoid": Sigmoid, "Tanh": Tanh, "Softplus": Softplus}
 PLAIN |= {"Softsign": Softsign, "HardSwish": HardSwish, "Mish": Mish}

@@ -8,7 +8,7 @@ from typing import Any
 from tinynn.layers import AveragePool2D, Conv2D, GlobalAveragePool, GlobalMaxPool, MaxPool2D, Upsample2D
 from tinynn.onnx.writing import Out, writer
 
-__all__ = []
+__all__ = ["window"]
 
 
 def window(layer: Any) -> dict[str, list[int]]:

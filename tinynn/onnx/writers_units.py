@@ -31,7 +31,7 @@ from tinynn.layers import (
 )
 from tinynn.onnx.writing import Out, writer
 
-__all__ = []
+__all__ = ["ALIKE"]
 
 ALIKE = {ReLU: "Relu", Sigmoid: "Sigmoid", Tanh: "Tanh", Softplus: "Softplus", Softsign: "Softsign"}
 ALIKE |= {HardSwish: "HardSwish"}
