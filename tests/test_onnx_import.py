@@ -480,7 +480,7 @@ FOUR = RNG.standard_normal((3, 4, 3, 5)).astype(F)
 
 
 def test_group_norm_as_pytorch_writes_it(tmp_path: Path) -> None:
-    gains = {"g": GAINS.reshape(4, 1, 1), "h": GAINS[::-1].reshape(4, 1, 1).copy()}
+    gains: dict[str, Any] = {"g": GAINS.reshape(4, 1, 1), "h": GAINS[::-1].reshape(4, 1, 1).copy()}
     path = written(tmp_path / "net.onnx", GROUPS, FOUR, **GROUP_ARRAYS, **gains)
     net: Any = import_(path)
     assert [repr(layer) for layer in net] == ["GroupNorm(2, 1e-05)"]
