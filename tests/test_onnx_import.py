@@ -658,6 +658,18 @@ def test_what_nearly_has_a_form_is_not_taken_for_it(name: str, tmp_path: Path) -
         import_(written(tmp_path / "net.onnx", nodes, x, **arrays))
 
 
+def test_what_is_within_a_form_may_be_read_elsewhere(tmp_path: Path) -> None:
+    path = written(tmp_path / "net.onnx", [node("Sigmoid", "x", gives="s"), node("Mul", "x", "s")], ROWS)
+    assert [type(layer) for layer in import_(path)] == [SiLU]
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info("s", TensorProto.FLOAT, None))
+    path.write_bytes(model.SerializeToString())
+    net: Any = import_(path)
+    assert {name: type(layer).__name__ for name, layer in net.layers.items()} == {"s": "Sigmoid", "y": "Multiply"}
+    for got, y in zip(net.predict(ROWS), run_onnx(path, ROWS), strict=True):
+        np.testing.assert_allclose(got, y, rtol=1e-5, atol=1e-6)
+
+
 def test_a_hard_sigmoid_times_its_input_is_a_product(tmp_path: Path) -> None:
     nodes = [node("HardSigmoid", "x", gives="h", alpha=0.3), node("Mul", "x", "h")]
     path = written(tmp_path / "net.onnx", nodes, ROWS)

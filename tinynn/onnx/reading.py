@@ -16,7 +16,8 @@ from tinynn.onnx.wire import count_parts
 
 __all__ = ["Arrays", "read_model", "refuse"]
 
-KINDS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT32", "INT64", "INT8", "UINT8", "BOOL")
+# The types that are read, and their bytes in a file.
+KINDS = {"FLOAT": 4, "DOUBLE": 8, "FLOAT16": 2, "BFLOAT16": 2, "INT32": 4, "INT64": 8, "INT8": 1, "UINT8": 1, "BOOL": 1}
 
 
 def refuse(path: Any, what: str, where: str = "", *, expected: Any, got: Any, fix: str) -> NoReturn:
@@ -78,7 +79,7 @@ class Arrays:
         self.tensors: dict[str, Any] = {}
         self.held: dict[str, np.ndarray] = {}
         self.outside: dict[Path, int] = {}  # bytes that may still be read of each file of external data
-        self.kinds = {getattr(onnx.TensorProto, name): name for name in KINDS}
+        self.kinds = {getattr(onnx.TensorProto, name): size for name, size in KINDS.items()}
         for tensor in tensors:
             self.add(tensor.name, tensor)
 
@@ -107,7 +108,7 @@ class Arrays:
             tensor = self.onnx.TensorProto(name=name, data_type=tensor.data_type, dims=dims, raw_data=raw)
         else:
             fields = [getattr(tensor, field) for field in ("float_data", "double_data", "int32_data", "int64_data")]
-        itemsize = self.onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        itemsize = self.kinds[tensor.data_type]
         count = len(tensor.raw_data) // itemsize if tensor.HasField("raw_data") else max(map(len, fields), default=0)
         if count != math.prod(dims):
             self.refuse(name, "an array that is not as long as its shape says", f"{dims}", f"{count:,} numbers")
@@ -123,10 +124,10 @@ class Arrays:
         """The bytes that lie in another file in the model's folder, or one below it."""
         said = {entry.key: entry.value for entry in tensor.external_data}
         location, folder = said.get("location", ""), Path(os.path.realpath(Path(self.path).parent))
-        parts = Path(location).parts
-        inside = bool(parts) and not Path(location).is_absolute() and ".." not in parts and "\\" not in location
-        file = folder / location if inside and "\0" not in location else folder
-        if not inside or not Path(os.path.realpath(file)).is_relative_to(folder):
+        plain = bool(location) and not Path(location).is_absolute() and not {"\\", "\0"} & {*location}
+        file = folder / location if plain else folder
+        # Links and .. are followed first: what counts is where the file is.
+        if file == folder or not Path(os.path.realpath(file)).is_relative_to(folder):
             self.refuse(name, "external data outside the model's folder", "a file beside the model", repr(location))
         with open_regular(file) as stream:
             size = os.fstat(stream.fileno()).st_size
