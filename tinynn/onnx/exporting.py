@@ -71,7 +71,7 @@ def export(
             got=f"layer {net._site.path if net._site else ''} of another one",
             fix="copy.deepcopy(part), build it, and load its parameters; or export the whole",
         )
-    opset = usable_opset(net, opset)
+    opset = usable_opset(net, opset, min(LAST, onnx.defs.onnx_opset_version()))
     kind = usable_dtype(net, dtype)
     size = sum(view.size for view in (*net.storage.parameters.values(), *net.storage.states.values())) * kind.itemsize
     if size > limits.LARGEST:
@@ -96,18 +96,18 @@ def export(
     return Path(path)
 
 
-def usable_opset(net: Network, opset: Any) -> int:
-    """Errors: ConfigurationError."""
+def usable_opset(net: Network, opset: Any, newest: int) -> int:
+    """`newest`: that the package onnx knows too. Errors: ConfigurationError."""
     averages = [layer for _, layer in net.walk() if isinstance(layer, AveragePool2D)]
     dilated = [layer for layer in averages if (layer.rows.dilation, layer.columns.dilation) != (1, 1)]
     least = DILATED if dilated else FIRST
     if opset is None:
         return max(OPSET, least)
-    if type(opset) is not int or not least <= opset <= LAST:
+    if type(opset) is not int or not least <= opset <= newest:
         raise ConfigurationError(
             "an opset in which this network is not written",
             where=f"opset, {dilated[0].where}" if dilated else "opset",
-            expected=f"{least} to {LAST}",
+            expected=f"{least} to {newest}",
             got=repr(opset),
             fix="leave it out",
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynn.onnx.reading import Arrays, refuse
 
-__all__ = ["NEWEST", "Flow", "Step"]
+__all__ = ["NEWEST", "Flow", "Step", "single"]
 
 NODES = 4096
 """Of a larger graph nothing is made: a network of so many layers would take longer to call than to compute."""
@@ -171,6 +171,12 @@ class Flow:
         """Errors: DataError."""
         fix = "export the model again, with one of the opsets that the runtimes share, 17 or so"
         refuse(self.path, what, where, expected=expected, got=got, fix=fix)
+
+
+def single(array: np.ndarray) -> float:
+    """The number of an array that holds one."""
+    value = array.reshape(()).item()
+    return shortest(value) if array.dtype == np.float32 else float(value)
 
 
 def shortest(value: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import numpy as np
 
 from tinynn.layer import Layer, Shape
-from tinynn.onnx.flow import Flow, Step
+from tinynn.onnx.flow import Flow, Step, single
 from tinynn.onnx.reading import refuse
 
 __all__ = ["Found", "Operand", "Part", "Reader", "readers", "reads", "row_of"]
@@ -108,7 +108,7 @@ class Found:
         array = self.array(i)
         if array.size != 1:
             self.wrong(f"operand {i} is more than one number", "one number for all", array.shape)
-        return float(array.reshape(()))
+        return single(array)
 
     def whole(self, i: int, name: str, default: list[int] | None = None) -> list[int]:
         """Whole numbers, as operand i or, in older opsets, as the attribute of that name. Errors: DataError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tinynn.onnx.flow import Flow, Step
+from tinynn.onnx.flow import Flow, Step, single
 
 __all__ = ["Either", "Form", "Held", "Match", "Number", "match"]
 
@@ -90,7 +90,7 @@ def array(flow: Flow, form: Any, name: str, found: Match) -> Match | None:
     if not isinstance(form, Held):
         if value.size != 1 or value.ndim > 1 or value.dtype.kind not in "iuf":
             return None
-        value = float(value.reshape(()))
+        value = single(value)
     if isinstance(form, Number) and value_kind != "f":
         return None
     if isinstance(form, Held | Number):
