@@ -211,7 +211,7 @@ def test_bytes_and_words_as_they_come(tmp_path: Path) -> None:
     (got,) = run_onnx(export(net, tmp_path / "net.onnx", input_dtype="float64"), images.astype(float))
     np.testing.assert_allclose(got, net.predict(images), rtol=0, atol=CLOSE)
     plain = Sequential(Affine(2)).build((4,))  # reads floats: integers are turned into them at the entrance
-    (got,) = run_onnx(export(plain, tmp_path / "net.onnx", input_dtype={"x": np.int32}), images[0].astype(np.int32))
+    (got,) = run_onnx(export(plain, tmp_path / "net.onnx", input_dtype={"x": "int32"}), images[0].astype(np.int32))
     np.testing.assert_allclose(got, plain.predict(images[0]), rtol=1e-6)
 
     words = Graph(

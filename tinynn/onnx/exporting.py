@@ -198,8 +198,7 @@ def input_dtypes(net: Network, floats: np.dtype, wanted: Any) -> dict[str, str]:
         return dtypes
     chosen = wanted if isinstance(wanted, dict) else dict.fromkeys(net.input_names, wanted)
     for name, dtype in chosen.items():
-        text = np.dtype(dtype).name if isinstance(dtype, type | np.dtype) else dtype
-        if name not in dtypes or text not in DTYPES or (looks_up(net, name) and np.dtype(text).kind not in "iu"):
+        if name not in dtypes or dtype not in DTYPES or (looks_up(net, name) and np.dtype(dtype).kind not in "iu"):
             raise ConfigurationError(
                 "an input dtype that cannot be",
                 where=f"input_dtype, input {name!r}",
@@ -207,7 +206,7 @@ def input_dtypes(net: Network, floats: np.dtype, wanted: Any) -> dict[str, str]:
                 got=repr(dtype),
                 fix='input_dtype="uint8", or {"x": "uint8"}',
             )
-        dtypes[name] = text
+        dtypes[name] = dtype
     return dtypes
 
 
