@@ -12,7 +12,7 @@
 #   make coverage     the test suite, and which lines of tinynn it does not reach: docs/coverage.md; ten minutes
 #   make mutation     makes small changes to the code, says which of them no test notices: docs/mutation.md; half an hour
 #   make pictures     draws the pictures in the README anew
-#   make docs         writes docs/layers.md anew, from the docstrings, and builds the site of docs/ into out/site
+#   make docs         writes docs/layers.md and docs/onnx.md anew, from the code, and builds the site of docs/ into out/site
 # PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -86,6 +86,7 @@ pictures: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/onnx_tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	@echo out/site/index.html
 

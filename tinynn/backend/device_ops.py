@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend.base import Array, Ops
+from tinynn.backend.dlpack import CUDA, device_of, is_foreign, on_host, refuse_device, refuse_gradients
 from tinynn.cuda.graph import CudaGraph
 
 __all__ = ["DeviceOps"]
@@ -19,8 +20,21 @@ class DeviceOps(Ops):
     captures = True
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
-        # Lists go through NumPy first, which tells a ragged one from a number in one call.
-        return self.xp.asarray(x if isinstance(x, self.xp.ndarray) else np.asarray(x), dtype=dtype)
+        if not isinstance(x, self.xp.ndarray):
+            # Lists go through NumPy first, which tells a ragged one from a number in one call.
+            x = self.taken_over(x) if is_foreign(x) else np.asarray(x)
+        return self.xp.asarray(x, dtype=dtype)
+
+    def taken_over(self, x: Any) -> Array:
+        """Another library's array: where it lies on this device as it is there, else as NumPy has it."""
+        kind, number = device_of(x)
+        if kind != CUDA:
+            return on_host(x)
+        here = int(self.xp.cuda.Device().id)
+        if number != here:
+            refuse_device(x, kind, number, f"on CUDA {here}, where the network computes")
+        refuse_gradients(x)
+        return self.xp.from_dlpack(x)
 
     def to_host(self, x: Array) -> np.ndarray:
         return self.xp.asnumpy(x)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend.base import Ops
+from tinynn.backend.dlpack import is_foreign, on_host
 from tinynn.backend.verbs import straight, whole
 
 __all__ = ["NumpyOps"]
@@ -26,7 +27,7 @@ class NumpyOps(Ops):
         self._ones: dict[tuple[int, np.dtype], np.ndarray] = {}
 
     def asarray(self, x: Any, dtype: Any = None) -> np.ndarray:
-        x = np.asarray(x, dtype=dtype)
+        x = np.asarray(on_host(x) if is_foreign(x) else x, dtype=dtype)
         # Compiled code and devices read the bytes as the machine orders them.
         return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 

@@ -23,7 +23,7 @@ SHOWN = 6  # row numbers in an error
 
 def is_source(data: Any) -> bool:
     """Whether `data` is an object to be asked for rows; arrays of whatever library, tuples and lists are not."""
-    if isinstance(data, type | tuple | list) or hasattr(data, "__array__"):
+    if isinstance(data, type | tuple | list) or hasattr(data, "__array__") or hasattr(data, "__dlpack__"):
         return False
     return callable(getattr(data, "take", None)) and hasattr(data, "__len__")
 

@@ -36,6 +36,8 @@ class FakeAllocator:
 class FakeDevicePlace:
     """The current device, as something to be within."""
 
+    id = 0
+
     def __enter__(self) -> None:
         pass
 

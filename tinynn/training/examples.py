@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynn.backend.dlpack import is_foreign
 from tinynn.errors import ConfigurationError, DataError, LabelError, ShapeError, StateError
 from tinynn.layer import Shape
 from tinynn.network import Network
@@ -53,6 +54,7 @@ def checked(net: Network, data: Any, name: str) -> tuple[Any, ...]:
         given = list(data)
     except TypeError:
         given = []
+    given = [taken_over(net, x, f"fit, {name}") if is_foreign(x) else x for x in given]
     arrays = named(net, data, given, name)
     for which, x, shape in zip(net.input_names, arrays, net.input_shapes, strict=False):
         which = "inputs" if len(net.input_names) == 1 else f"inputs {which!r}"
@@ -109,6 +111,12 @@ def named(net: Network, data: Any, given: list[Any], name: str) -> list[np.ndarr
         with becoming_array(x, f"the {name} {kind} are", f"fit, {name}, {kind}", "rows of one length"):
             arrays.append(net.ops.to_host(x))
     return arrays
+
+
+def taken_over(net: Network, x: Any, where: str) -> Any:
+    """Another library's array on the network's device. Errors: DataError, DeviceError."""
+    with becoming_array(x, "the data are", where, "rows of one length"):
+        return net.ops.asarray(x)
 
 
 def in_memory(x: np.ndarray) -> np.ndarray:
