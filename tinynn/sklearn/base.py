@@ -99,14 +99,14 @@ class MLP(BaseEstimator):
                 fix=f"{kind}(early_stopping=False), or fit",
             )
         first = not hasattr(self, "net_") or not (self.warm_start or incremental)
-        wanted: dict[str, Any] = {"accept_sparse": "csr", "dtype": FLOATS, "order": "C", "multi_output": True}
+        dtype: Any = self.net_.dtype if not first else FLOATS if self.dtype is None else self.dtype
+        wanted: dict[str, Any] = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "multi_output": True}
         X, y = validate_data(self, X, y, reset=first, y_numeric=self._is_numeric, **wanted)
-        dtype = self.net_.dtype if not first else np.dtype(X.dtype if self.dtype is None else self.dtype)
         targets = self._targets(y, incremental, first)
         weights = self._row_weights(y, weights_of(sample_weight, X.shape[0], kind), incremental)
         self._random_state = check_random_state(self.random_state)
         if first:
-            self._begin(X.shape[1], dtype)
+            self._begin(X.shape[1], X.dtype)
         if targets.dtype.kind == "f":
             targets = targets.astype(self.net_.dtype)
         if self.solver == "lbfgs":

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import shuffle
 
 from tinynn.errors import ConfigurationError, StateError
 from tinynn.history import History
@@ -29,6 +28,7 @@ class Epochs:
 
     def __init__(self, estimator: Any, X: Any, targets: np.ndarray, weights: np.ndarray | None, held: Any) -> None:
         self.of, self.net, self.solver = estimator, estimator.net_, estimator._solver
+        self.solver.alpha = estimator.alpha  # which may have been changed since it was made
         self.X, self.targets, self.weights, self.held = X, targets, weights, held
         self.n = X.shape[0]
         self.rows = np.arange(self.n)
@@ -73,8 +73,9 @@ class Epochs:
     def order(self, epoch: int) -> np.ndarray:
         """The rows of an epoch, in the order in which scikit-learn takes them; the solver is told of its batches."""
         if self.of.shuffle:
-            shuffled: Any = shuffle(self.rows, random_state=self.of._random_state)
-            self.rows = shuffled
+            places = np.arange(self.n)
+            self.of._random_state.shuffle(places)  # what sklearn.utils.shuffle does, besides a millisecond of checks
+            self.rows = self.rows[places]
         sizes = np.diff([*self.starts, self.n]).astype(float)
         totals = sizes if self.weights is None else np.add.reduceat(self.weights[self.rows], self.starts)
         self.solver.begin(self.net, sizes, totals)

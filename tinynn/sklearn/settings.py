@@ -88,6 +88,11 @@ def are_layers(value: Any) -> bool:
     )
 
 
+def is_dtype(value: Any) -> bool:
+    """Whether it is one of the two that networks have, or None."""
+    return value is None or any(value is kind or value == np.dtype(kind) for kind in (np.float32, np.float64))
+
+
 RATE = number("0.5", least=0, below=1)
 COUNT = Rule(is_count, "an integer >= 1", "10")
 FLAG = Rule(lambda value: isinstance(value, bool | np.bool_), "True or False", "True")
@@ -121,6 +126,7 @@ RULES = {
     "dropout": Rule(
         one_or_each(RATE.allows), "a share >= 0 and < 1, or a list of these, one for each hidden layer", "0.5"
     ),
+    "dtype": Rule(is_dtype, "'float32', 'float64', or None for that of X", '"float32"'),
     "layers": Rule(are_layers, "None, or a list of tinynn layers without a loss", "[Affine(100), ReLU()]"),
 }
 

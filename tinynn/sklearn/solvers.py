@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,13 @@ class Solver(Optimizer):
     def __init__(self, lr: float, alpha: float = 0.0, factor: float = 1.0) -> None:
         super().__init__(lr)
         self.alpha, self.factor = alpha, factor
-        self.first, self.totals, self.shares = 0, [1.0], [1.0]
+        self.first, self.totals, self.shares, self.even = 0, [1.0], [1.0], True
         self.seen, self.sum, self.before = 0, 0.0, 0.0
 
     def begin(self, net: Network, sizes: np.ndarray, totals: np.ndarray) -> None:
         """A new epoch: how many rows its batches have, and how much they weigh."""
         self.first, self.totals = self.steps_taken, totals.tolist()
+        self.even = bool((totals == sizes).all())
         self.shares = [n / w if w else 0.0 for n, w in zip(sizes.tolist(), self.totals, strict=True)]
         self.seen, self.sum, self.before = 0, 0.0, squares(net)
 
@@ -44,6 +46,17 @@ class Solver(Optimizer):
         """What the next step adds to dW, as a multiple of W."""
         total = self.totals[self.place]
         return self.alpha / (total * self.factor) if total else 0.0
+
+    def ask(self, verb: Callable[..., Any], *args: Any) -> None:
+        """Calls a verb of the backend, whose last argument is `work`.
+
+        Where rows have weights l2 is another number in each step, which no graph of a GPU can hold. A call with a
+        keyword is one that `fit` makes step by step.
+        """
+        if self.even:
+            verb(*args)
+        else:
+            verb(*args[:-1], work=args[-1])
 
     def step(self, net: Network) -> None:
         if self.alpha:
@@ -81,11 +94,18 @@ class SGDSolver(Solver):
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(self, ops: Ops, storage: Storage, lr: float) -> None:
-        params, grads, rate, l2 = storage.params, storage.grads, lr * self.factor, self.l2
-        if not self.momentum:
-            return ops.sgd_update(params, grads, rate, l2, storage.decayed, storage.work)
-        v, nesterov = self.vector("velocity"), self.nesterov
-        return ops.momentum_update(params, grads, v, rate, self.momentum, nesterov, l2, storage.decayed, storage.work)
+        params, grads, decayed, work, rate = (
+            storage.params,
+            storage.grads,
+            storage.decayed,
+            storage.work,
+            lr * self.factor,
+        )
+        if self.momentum:
+            how = self.momentum, self.nesterov, self.l2
+            self.ask(ops.momentum_update, params, grads, self.vector("velocity"), rate, *how, decayed, work)
+        else:
+            self.ask(ops.sgd_update, params, grads, rate, self.l2, decayed, work)
 
     def change(self, lr: float) -> None:
         for velocity in self._vectors.values():
@@ -119,9 +139,9 @@ class AdamSolver(Solver):
     def update(self, ops: Ops, storage: Storage, lr: float) -> None:
         t = self.steps_taken + 1
         rate, eps = lr * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t), self.epsilon / self.factor
-        m, v, decayed, work = self.vector("m"), self.vector("v"), storage.decayed, storage.work
-        beta_1, beta_2 = self.beta_1, self.beta_2
-        ops.adam_update(storage.params, storage.grads, m, v, rate, beta_1, beta_2, eps, self.l2, 0.0, decayed, work)
+        vectors = storage.params, storage.grads, self.vector("m"), self.vector("v")
+        numbers = rate, self.beta_1, self.beta_2, eps, self.l2, 0.0
+        self.ask(ops.adam_update, *vectors, *numbers, storage.decayed, storage.work)
 
 
 def squares(net: Network) -> float:
