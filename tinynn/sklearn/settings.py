@@ -127,6 +127,11 @@ RULES = {
         one_or_each(RATE.allows), "a share >= 0 and < 1, or a list of these, one for each hidden layer", "0.5"
     ),
     "dtype": Rule(is_dtype, "'float32', 'float64', or None for that of X", '"float32"'),
+    "callbacks": Rule(
+        lambda value: is_sequence(value) and all(map(callable, value)),
+        "a list of functions that take the history",
+        "[lambda history: history.loss[-1] < 0.01]",
+    ),
     "layers": Rule(are_layers, "None, or a list of tinynn layers without a loss", "[Affine(100), ReLU()]"),
 }
 

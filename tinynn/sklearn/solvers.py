@@ -94,13 +94,8 @@ class SGDSolver(Solver):
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(self, ops: Ops, storage: Storage, lr: float) -> None:
-        params, grads, decayed, work, rate = (
-            storage.params,
-            storage.grads,
-            storage.decayed,
-            storage.work,
-            lr * self.factor,
-        )
+        params, grads, decayed, work = storage.params, storage.grads, storage.decayed, storage.work
+        rate = lr * self.factor
         if self.momentum:
             how = self.momentum, self.nesterov, self.l2
             self.ask(ops.momentum_update, params, grads, self.vector("velocity"), rate, *how, decayed, work)
