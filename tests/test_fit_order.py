@@ -78,7 +78,7 @@ def test_a_run_with_an_order_of_its_own_goes_on_from_a_checkpoint(tmp_path: Path
         np.arange(N) * 1.0,
         None,
         [[0], [1, 2]],
-        np.zeros((N, 1), int),
+        [[0]] * N,
         "abc",
     ],
     ids=str,

@@ -33,7 +33,7 @@ def skips(estimator: Any, name: str) -> bool:
     [
         (MLPClassifier, {}),
         (MLPRegressor, {}),
-        (MLPClassifier, {"solver": "sgd", "learning_rate_init": 0.1, "layers": [Affine(100), ReLU()]}),
+        (MLPClassifier, {"solver": "sgd", "learning_rate_init": 0.1, "max_iter": 60, "layers": [Affine(50), ReLU()]}),
     ],
 )
 def test_all_checks_pass(kind: Any, settings: dict[str, Any]) -> None:

@@ -305,7 +305,9 @@ def test_one_that_has_is_not(capsys: pytest.CaptureFixture[str]) -> None:
         MLPClassifier(max_iter=1).partial_fit(X, T, classes=range(10))
         net.set_params(early_stopping=True).fit(X, T)
         net.set_params(early_stopping=False, solver="sgd", learning_rate="adaptive", learning_rate_init=1e-5).fit(X, T)
-        net.set_params(solver="lbfgs").fit(X, T)
+        net.set_params(verbose=False, learning_rate_init=1e-5).fit(X, T)
+        net.set_params(verbose=True, solver="lbfgs", tol=0.02, max_iter=500, alpha=1.0).fit(X, T)
+        assert 1 <= net.n_iter_ < 500
     said = capsys.readouterr().out
     for text in ("Iteration 1, loss = ", "Training loss did not", "Stopping", "Validation score: ", "rate to 0.0000"):
         assert text in said

@@ -18,6 +18,9 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.utils.multiclass import unique_labels
 
 import tinynn.sklearn as ours
+from tinynn import gradcheck
+from tinynn.sklearn.poisson import PoissonDeviance
+from tinynn.testing import check_layer
 
 CLOSE = 1e-10
 RNG = np.random.default_rng(4)
@@ -89,7 +92,7 @@ def quietly(do: Any, *args: Any, **more: Any) -> Any:
         }
     ),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_fit(kind: str, chosen: dict[str, Any]) -> None:
     name, y = KINDS[kind]
     mine, other = both(name, **chosen)
@@ -184,6 +187,13 @@ def test_counts(solver: str, weights: Any) -> None:
     assert far(mine, other) <= 1e-7
     assert mine.loss_ == pytest.approx(other.loss_, rel=1e-7)
     np.testing.assert_allclose(mine.predict(X), other.predict(X), atol=1e-6)
+
+
+def test_the_loss_of_counts_is_a_loss_as_it_should_be() -> None:
+    for shapes in (((3,), (3,)), ((3,), (3,), ())):
+        gradcheck(PoissonDeviance(), *shapes)
+        report = check_layer(PoissonDeviance(), *shapes)
+        assert report.percent == 100, str(report)
 
 
 def test_float32_stays_float32_and_is_as_good() -> None:

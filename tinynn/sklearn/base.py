@@ -17,7 +17,6 @@ from tinynn.sklearn.epochs import Epochs, new_solver
 from tinynn.sklearn.lbfgs import fit_lbfgs
 from tinynn.sklearn.network import affine_layers, build_network
 from tinynn.sklearn.rows import blocks, weights_of
-from tinynn.sklearn.settings import check_settings
 
 __all__ = ["MLP"]
 
@@ -44,8 +43,8 @@ class MLP(BaseEstimator):
     # --- for the two to define
 
     def _check(self) -> None:
-        """Looks at the parameters."""
-        check_settings(self)
+        """Looks at the parameters. Errors: ConfigurationError."""
+        raise NotImplementedError
 
     def _targets(self, y: Any, incremental: bool, first: bool) -> np.ndarray:
         """y as the loss takes it; sets what there is to know of the outputs. Errors: ValueError."""
@@ -69,7 +68,7 @@ class MLP(BaseEstimator):
 
     def _loss_scale(self) -> float:
         """scikit-learn's loss, as a multiple of the loss."""
-        return 1.0
+        raise NotImplementedError
 
     # --- training
 
