@@ -16,6 +16,10 @@ def test_it_prints_a_table_for_each_dtype(monkeypatch: pytest.MonkeyPatch, capsy
     said = capsys.readouterr().out
     assert said.count("| fit, 1 epochs | scikit-learn | tinynn, numpy | tinynn, llvm | first fit, llvm |") == 2
     assert said.count("(1.00)") >= 2
+    assert "median of 1 rounds, wall clock" in said
+    monkeypatch.setattr(estimators, "measure", lambda rounds, epochs, dtype, clock: {})
+    estimators.main(["--cpu"])
+    assert "median of 7 rounds, processor time" in capsys.readouterr().out
 
 
 def test_a_share_is_that_of_scikit_learns_time() -> None:

@@ -19,7 +19,8 @@ from tinynn.sklearn import MLPClassifier, MLPRegressor
 
 def skips(estimator: Any, name: str) -> bool:
     """Whether scikit-learn skips the check of that name for its own estimator."""
-    for other, check in estimator_checks_generator(estimator):
+    pairs: Any = estimator_checks_generator(estimator)
+    for other, check in pairs:
         if getattr(check, "func", check).__name__ == name:
             try:
                 check(other)

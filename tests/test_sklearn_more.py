@@ -35,7 +35,7 @@ X, T = (DIGITS / 16)[:400], LABELS[:400]
 IMAGES = [Reshape((1, 8, 8)), Conv2D(4, 3), BatchNorm(), ReLU(), Dropout(0.2)]
 
 
-def fitted(**parameters: Any) -> MLPClassifier:
+def fitted(**parameters: Any) -> Any:
     return MLPClassifier(**{"max_iter": 4, "random_state": 1, "hidden_layer_sizes": (12,), **parameters}).fit(X, T)
 
 
@@ -148,7 +148,8 @@ def test_callbacks_see_the_history_and_end_the_run(solver: str) -> None:
 
 def test_the_validation_loss_is_kept_beside_the_score() -> None:
     t = T + np.random.default_rng(0).integers(0, 4, len(T)) * (np.arange(len(T)) % 4 == 0)
-    for kind, options in ((MLPClassifier, {}), (MLPRegressor, {}), (MLPClassifier, {"dtype": "float32"})):
+    each: Any = ((MLPClassifier, {}), (MLPRegressor, {}), (MLPClassifier, {"dtype": "float32"}))
+    for kind, options in each:
         net = kind(early_stopping=True, max_iter=60, random_state=3, learning_rate_init=0.05, **options).fit(X, t % 10)
         assert len(net.validation_loss_curve_) == len(net.validation_scores_) == net.n_iter_
         best = int(np.argmax(net.validation_scores_))
@@ -210,7 +211,7 @@ def test_the_dtype_can_be_chosen() -> None:
 def test_pipelines_searches_and_cross_validation() -> None:
     pipe = make_pipeline(StandardScaler(), MLPClassifier(max_iter=15, random_state=0, learning_rate_init=0.01))
     grid = {"mlpclassifier__layers": [[Affine(1)], [Affine(24), ReLU()]], "mlpclassifier__alpha": [1e-4]}
-    search = GridSearchCV(pipe, grid, cv=2).fit(X, T)
+    search: Any = GridSearchCV(pipe, grid, cv=2).fit(X, T)
     assert repr(search.best_params_["mlpclassifier__layers"]) == "[Affine(24), ReLU()]"
     assert search.score(X, T) > 0.9
     scores = cross_val_score(MLPRegressor(max_iter=60, random_state=0), X, X[:, 20] + X[:, 30], cv=2)
@@ -259,8 +260,9 @@ def test_sparse_rows(make: Any, solver: str) -> None:
 
 def test_sparse_labels() -> None:
     t = (X[:, 10:13] > 0.4).astype(int)
-    one = MLPClassifier(max_iter=2, random_state=0).fit(X, t)
-    np.testing.assert_array_equal(one.fit(X, csr_array(t)).predict(X).toarray(), one.fit(X, t).predict(X))
+    one = MLPClassifier(max_iter=2, random_state=0)
+    sparse: Any = one.fit(X, csr_array(t)).predict(X)  # as scikit-learn's own: labels as they came
+    np.testing.assert_array_equal(sparse.toarray(), one.fit(X, t).predict(X))
     assert one.predict_proba(X).shape == t.shape
 
 

@@ -139,6 +139,9 @@ def test_partial_fit_and_then_warm_starts(kind: str, solver: str) -> None:
             one.partial_fit(X[start : start + 15], y[start : start + 15], **classes)
         assert_alike(mine, other)
     for one in (mine, other):
+        one.set_params(alpha=0.5).partial_fit(X[:20], y[:20])
+    assert_alike(mine, other)
+    for one in (mine, other):
         one.set_params(warm_start=True, max_iter=3)
         quietly(one.fit, X, y)
         quietly(one.fit, X, y)

@@ -122,10 +122,10 @@ class MLP(BaseEstimator):
         self.n_iter_ = self.t_ = self._without_progress = 0
         self.loss_curve_: list[float] = []
         early = self.early_stopping and self.solver != "lbfgs"
-        self.best_loss_ = None if early else np.inf
-        self.best_validation_score_ = -np.inf if early else None
-        self.validation_scores_: list[float] | None = [] if early else None
-        self.validation_loss_curve_: list[float] | None = [] if early else None
+        self.best_loss_: Any = None if early else np.inf
+        self.best_validation_score_: Any = -np.inf if early else None
+        self.validation_scores_: Any = [] if early else None
+        self.validation_loss_curve_: Any = [] if early else None
         self.__dict__.pop("_solver", None)
 
     def _fit_epochs(self, X: Any, targets: np.ndarray, weights: np.ndarray | None, incremental: bool) -> None:
