@@ -27,7 +27,7 @@ RNG = np.random.default_rng(4)
 X = RNG.standard_normal((45, 6))
 W = RNG.random(45) + 0.1
 KINDS: dict[str, tuple[str, np.ndarray]] = {
-    "binary": ("MLPClassifier", np.array(["no", "yes"])[(X[:, 0] + X[:, 1] > 0).astype(int)]),
+    "binary": ("MLPClassifier", np.where(X[:, 0] + X[:, 1] > 0, 9, 4)),
     "classes": ("MLPClassifier", RNG.integers(3, 7, 45)),
     "labels": ("MLPClassifier", (X[:, :3] > 0.2).astype(int)),
     "one label": ("MLPClassifier", (X[:, :1] > 0).astype(int).ravel()),
@@ -110,6 +110,22 @@ def test_fit(kind: str, chosen: dict[str, Any]) -> None:
     else:
         np.testing.assert_allclose(a, b, atol=1e-8)
     assert mine.score(X, y) == pytest.approx(other.score(X, y), abs=1e-8)
+
+
+@pytest.mark.parametrize("learning_rate", ["constant", "adaptive", "invscaling"])
+@pytest.mark.parametrize("kind", ["binary", "classes", "numbers"])
+def test_stops(kind: str, learning_rate: str) -> None:
+    """Runs that end for every reason there is."""
+    name, y = KINDS[kind]
+    for early_stopping in (False, True):
+        for tol, n_iter_no_change in ((0.05, 1), (0.05, 2), (0.0, 1), (0.3, 1)):
+            mine, other = both(
+                name, solver="sgd", learning_rate=learning_rate, early_stopping=early_stopping, tol=tol, batch_size=16,
+                n_iter_no_change=n_iter_no_change, max_iter=25, learning_rate_init=0.02, random_state=1,
+            )  # fmt: skip
+            quietly(mine.fit, X, y)
+            quietly(other.fit, X, y)
+            assert_alike(mine, other)
 
 
 @pytest.mark.parametrize("kind", KINDS)
