@@ -11,7 +11,14 @@ __all__ = ["check_arguments"]
 
 
 def check_arguments(
-    optimizer: Any, validation: Any, checkpoint: Any, resume: bool, finite: str, callbacks: Any, **counts: Any
+    optimizer: Any,
+    validation: Any,
+    checkpoint: Any,
+    resume: bool,
+    finite: str,
+    callbacks: Any,
+    order: Any,
+    **counts: Any,
 ) -> None:
     """`counts`: integers >= 1 by name; None where none is asked for.
 
@@ -55,6 +62,14 @@ def check_arguments(
             expected="functions that take the history",
             got=repr(others[0]),
             fix="fit(..., callbacks=[lambda history: history.loss[-1] < 0.01])",
+        )
+    if order is not None and not callable(order):
+        raise ConfigurationError(
+            "the order of the rows is a function of the epoch",
+            where="fit, order",
+            expected="a function that takes the number of the epoch and returns those of the rows",
+            got=repr(order)[:200],
+            fix="order=lambda epoch: rows",
         )
     if checkpoint is None:
         for name, asked in (("every", counts["every"] is not None), ("resume", resume)):

@@ -48,6 +48,7 @@ def fit(
     validation: Any = None,
     patience: int | None = None,
     seed: int = 0,
+    order: Callable[[int], Any] | None = None,
     progress: bool | None = None,
     capture: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -65,7 +66,9 @@ def fit(
     `len()` and `take(rows)`, which returns that for those rows, such as `datasets.shards(folder)`. Arrays are checked
     before the first step; rows of such an object, and of memory-mapped files, as they come.
 
-    `seed` decides the order of the rows, a new one each epoch; the last batch may be smaller. `patience`: stop when the
+    `seed` decides the order of the rows, a new one each epoch; the last batch may be smaller. `order`: a function that
+    decides it instead: order(epoch), epochs counted from 0, returns the numbers of as many rows as there are, in the
+    order of their steps; order=lambda epoch: range(n) leaves them as they are given. `patience`: stop when the
     validation loss has not fallen for so many epochs, and go back to the parameters that had the lowest. `progress`:
     None shows a bar on a terminal and a line an epoch elsewhere; False shows nothing.
 
@@ -98,7 +101,7 @@ def fit(
     checkpoint that cannot be written or read.
     """
     counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "every": every, "keep": keep}
-    check_arguments(optimizer, validation, checkpoint, resume, finite, callbacks, **counts)
+    check_arguments(optimizer, validation, checkpoint, resume, finite, callbacks, order, **counts)
     data = checked(net, train, "train")
     if validation is not None:
         validation = checked(net, validation, "validation")
@@ -126,7 +129,7 @@ def fit(
             page = Report(report, course, steps, validation, rows=rows, seed=seed, epochs=epochs, **options)
             stack.enter_context(page)
         while course.epoch < epochs and course.history.stopped == "finished":
-            one_epoch(course, steps, order_of(seed, course.epoch, rows), shown, run, keeper)
+            one_epoch(course, steps, order_of(seed, course.epoch, rows, order), shown, run, keeper)
             if run.asked:
                 course.history.stopped = "interrupted"
             else:

@@ -9,8 +9,12 @@ the mixing of bits after Steele, Lea and Flood, "Fast splittable pseudorandom nu
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from tinynn.errors import DataError
 from tinynn.random import generator
 
 __all__ = ["Feistel", "Order", "order_of"]
@@ -54,10 +58,36 @@ class Order:
         return self.rows[start - self.first : stop - self.first]
 
 
-def order_of(seed: int, epoch: int, n: int) -> np.ndarray | Order:
-    """The order of an epoch: as an array where it is one, which is sliced without a call of Python's."""
+def order_of(seed: int, epoch: int, n: int, own: Callable[[int], Any] | None = None) -> np.ndarray | Order:
+    """The order of an epoch: as an array where it is one, which is sliced without a call of Python's.
+
+    `own`: the caller's function, which decides it instead of the seed. Errors: DataError for what is no order.
+    """
+    if own is not None:
+        return looked_at(own(epoch), epoch, n)
     order = Order(seed, epoch, n)
     return order if order.cipher else order.rows
+
+
+def looked_at(given: Any, epoch: int, n: int) -> np.ndarray:
+    """What a function of the caller's says the order is, as int64. Errors: DataError; a device would look at none."""
+    try:
+        rows = np.asarray(given)
+    except ValueError:  # lists of several lengths
+        rows = np.empty(0, object)
+    if rows.shape == (n,) and rows.dtype.kind in "iu":
+        if rows.min() >= 0 and rows.max() < n:
+            return rows.astype(np.int64)
+        got = f"{rows.min()} to {rows.max()}"
+    else:
+        got = f"{type(given).__name__} of {rows.dtype}, shape {rows.shape}"
+    raise DataError(
+        "this is no order of the rows",
+        where=f"fit, order({epoch})",
+        expected=f"{n} integers, each the number of a row: 0 to {n - 1}",
+        got=got,
+        fix="return an array such as rng.permutation(n)",
+    )
 
 
 class Feistel:
