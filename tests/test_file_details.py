@@ -107,10 +107,30 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     refused(lambda: make_folder(path), path, says="cannot make the folder: a file has its name")
 
 
+def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_bytes(b"old")
+    for name, to in (("link", "there/file"), ("second", "link"), ("new", "there/other")):
+        (tmp_path / name).symlink_to(to)
+        with written_atomically(tmp_path / name) as file:
+            file.write(name.encode())
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "there" / "file").read_bytes() == b"second"
+    assert (tmp_path / "there" / "other").read_bytes() == b"new"
+    (tmp_path / "loop").symlink_to("loop")
+    with written_atomically(tmp_path / "loop") as file:
+        file.write(b"no loop")
+    assert (tmp_path / "loop").read_bytes() == b"no loop"
+
+
 def test_what_is_no_regular_file(tmp_path: Path) -> None:
     def opened(path: Path) -> Any:
         with open_regular(path) as file:
             return file.read()
+
+    def written(path: Path) -> None:
+        with written_atomically(path) as file:
+            file.write(b"lost")
 
     (tmp_path / "a").write_bytes(b"x")
     assert opened(tmp_path / "a") == b"x"
@@ -121,6 +141,11 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
         error = refused(lambda: opened(tmp_path / "pipe"), tmp_path / "pipe", says="a device, a pipe or a socket")
         assert error.got == "a pipe"
         assert refused(lambda: opened(Path("/dev/null")), Path("/dev/null")).got == "a device"
+        writing = {"says": "cannot write the file: it is a device, a pipe or a socket"}
+        assert refused(lambda: written(tmp_path / "pipe"), tmp_path / "pipe", **writing).got == "a pipe"
+        (tmp_path / "nothing").symlink_to("/dev/null")
+        assert refused(lambda: written(tmp_path / "nothing"), tmp_path / "nothing", **writing).got == "a device"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "nothing", "pipe"]
     error = refused(lambda: opened(Path("a\0b")), Path("a"), says="no file can have this path")
     assert error.expected == "a path of ordinary characters"
 

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from tinynn.errors import DataError
 
@@ -104,15 +104,20 @@ def open_regular(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise DataError(
-            "cannot read the file: it is a device, a pipe or a socket",
-            path=path,
-            expected="a regular file",
-            got="a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device",
-            fix="copy the data into a file, and read that",
-        )
+        _refuse_kind("read", path, mode)
     with _told(path, "read the file", (OSError,)), path.open("rb") as file:
         yield file
+
+
+def _refuse_kind(what: str, path: Path, mode: int) -> NoReturn:
+    """Errors: DataError for what is neither a file nor a folder. `what`: "read" or "write"."""
+    raise DataError(
+        f"cannot {what} the file: it is a device, a pipe or a socket",
+        path=path,
+        expected="a regular file",
+        got="a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device",
+        fix="copy the data into a file, and read that" if what == "read" else "another name, of a file",
+    )
 
 
 @contextmanager
@@ -120,11 +125,19 @@ def written_atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Yield a new file, open for writing and reading back, that gets the name `path` when the block ends well.
 
     After any failure the old file, or none, is there, and nothing half-written; and so it is after a crash of the
-    machine, since the file is on the disk before it gets the name, and the name before this returns.
+    machine, since the file is on the disk before it gets the name, and the name before this returns. Where the name is
+    a symbolic link it stays one, and the file that it leads to is replaced.
 
-    Errors: DataError when the file cannot be made, written or renamed. Other errors of the block pass through.
+    Errors: DataError when the file cannot be made, written or renamed, or there is something of that name that is no
+    regular file: root could put a file in the place of /dev/null. Other errors of the block pass through.
     """
-    path = Path(path)
+    path = named = Path(path)
+    with _told(path, "write the file"):
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+        mode = path.stat().st_mode if path.exists() else stat.S_IFREG
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        _refuse_kind("write", named, mode)
     # In the same folder, because a rename is atomic only within one file system. Not from tempfile, whose files are
     # private to the user: the result shall have the permissions of any new file.
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
