@@ -31,7 +31,7 @@ class Rescale(Layer):
     offset: Any
 
     def __init__(self, scale: float | Array, offset: float | Array = 0.0) -> None:
-        self.given = {
+        self.given: dict[str, Any] = {
             "scale": finite_numbers(scale, "the scale", where="Rescale", fix="Rescale(1 / 255)"),
             "offset": finite_numbers(offset, "the offset", where="Rescale", fix="Rescale(0.99 / 255, 0.01)"),
         }

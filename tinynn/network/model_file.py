@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend import named
-from tinynn.data.json_header import from_json, to_json
 from tinynn.errors import ConfigurationError, DataError, StateError
 from tinynn.network import settings
 from tinynn.network.restoring import complaint
@@ -60,6 +59,8 @@ def contents(net: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def check_metadata(net: Any) -> None:
     """Errors: ConfigurationError for metadata that would not come back from a file as they are."""
+    from tinynn.data.json_header import from_json, to_json  # not at the top, as in `container`
+
     try:
         # By their texts, since 1, 1.0 and True are equal.
         same = repr(from_json(to_json(dict(net.metadata)))) == repr(dict(net.metadata))
