@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import sys
 import time
-from statistics import median
 from typing import Any
 
 from tinynn.app.command.output import add_json, beside_json, count, in_two_lines, shape, write_json
@@ -75,8 +74,14 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, float]]:
         rounds = [{name: timed.measure() for name, timed in there.items()} for _ in range(options.rounds + 1)]
         # The first round compiles.
         return {
-            name: {key: 1e6 * median(r[name][key] for r in rounds[1:]) for key in ("step", "predict")} for name in there
+            name: {key: 1e6 * median([r[name][key] for r in rounds[1:]]) for key in ("step", "predict")}
+            for name in there
         }
+
+
+def median(seconds: list[float]) -> float:
+    """The one in the middle; of two the smaller."""
+    return sorted(seconds)[(len(seconds) - 1) // 2]
 
 
 def network(options: argparse.Namespace, backend: str) -> Any:
