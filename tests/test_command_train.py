@@ -229,7 +229,7 @@ def test_a_run_that_diverges_is_a_no(capsys: pytest.CaptureFixture[str], tmp_pat
     assert "diverged" in found["diverged"]
     assert not Path("model.npz").exists()
     assert main(["train", str(path), "--optimizer", "sgd", "--lr", "1e6", "--quiet"]) == 1
-    assert "fix: --lr 100000" in capsys.readouterr().out
+    assert "fix: --lr 100000" in capsys.readouterr().err
 
 
 def test_reports_are_fits(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -127,7 +128,7 @@ def trained(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
         )
     except StateError as error:
         error.fix = f"--lr {optimizer.lr / 10:g}"
-        print(in_two_lines(error))
+        print(in_two_lines(error), file=sys.stderr)
         return 1, {"diverged": error.what, "where": error.where}
     net = recipe.finished(net)
     result = {
@@ -193,6 +194,7 @@ def described(material: Material) -> str:
     each = f"{shape[0]} features" if len(shape) == 1 else " x ".join(map(str, shape))
     if material.classes is None:
         what = f"{material.t.shape[1]} numbers" if material.t.shape[1] > 1 else "numbers"
+        what += "; the losses of epochs are of numbers brought to mean 0 and variance 1"
     else:
         some = ", ".join(material.classes[:10]) + (", ..." if len(material.classes) > 10 else "")
         what = f"{len(material.classes)} classes: {some}"
