@@ -73,7 +73,8 @@ def test_a_spec_becomes_layers_and_the_same_spec_again(given_words: list[str]) -
         ("conv:8:kernel_size=3:1", "behind one with a name", "conv:F"),
         ("conv:8:3:padding=1:padding=2", "twice", "conv:F"),
         ("dropout:0.5:rate=0.5", "multiple values", "dropout"),
-        ("dropout:nan", "the rate must be", "dropout"),
+        ("dropout:nan", "no value 'nan'", "a number"),
+        ("9:W=glorto", "no value 'glorto'", "glorot"),
     ],
 )
 def test_a_mistake_is_told_with_its_word_and_what_there_is(word: str, says: str, fix: str) -> None:

@@ -205,7 +205,9 @@ def refusal_after(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return refusal(capsys, *arguments)
 
 
-def test_a_resumed_run_gives_the_bits_of_one_that_was_not_interrupted(tmp_path: Path) -> None:
+def test_a_resumed_run_gives_the_bits_of_one_that_was_not_interrupted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     data = str(flowers(tmp_path / "flowers.csv"))
     options = ["train", data, "--quiet", "--layers", "8 relu dropout:0.3", "--checkpoint"]
     assert main([*options, "once", "--epochs", "6", "--out", "once.npz"]) == 0
@@ -213,6 +215,9 @@ def test_a_resumed_run_gives_the_bits_of_one_that_was_not_interrupted(tmp_path: 
         again = [*options, "parts", "--epochs", epochs, "--out", "parts.npz", "--resume", "--every", "3"]
         assert main(again) == 0
     assert Path("once.npz").read_bytes() == Path("parts.npz").read_bytes()
+    assert main([*options, "once", "--epochs", "6", "--out", "other.npz"]) == 2
+    assert "--resume to go on" in capsys.readouterr().err
+    assert not Path("other.npz").exists()
 
 
 def test_patience_ends_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -259,7 +264,7 @@ def test_what_cannot_begin_is_told_in_two_lines_and_leaves_nothing(
         ("none.csv",): "does not exist",
         (path, "--layers", "30 rleu"): "did you mean relu",
         (path, "--layers", "conv:3:3"): "needs images",
-        (path, "--layers", "30:W=glorto"): "layer 1",
+        (path, "--layers", "30:W=glorto"): "there is no value 'glorto'",
         (path, "--target", "kin"): "'kind'?",
         (path, "--loss", "mse"): "no loss 'mse'",
         (path, "--loss", "huber"): "line 2",

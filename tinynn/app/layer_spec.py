@@ -2,7 +2,7 @@
 
 Words between spaces; each is the name of a layer in small letters, without 2D, and its arguments behind colons, in the
 order of the constructor or by name: `conv:8:3:padding=same`. A number alone is an Affine of so many outputs. A value is
-a number, a size such as 3x5, true, false, none, the name of an initialiser, or a text.
+a number, a size such as 3x5, true, false, none, same, or the name of an initialiser.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 SIZES = re.compile(r"-?\d+(x-?\d+)+", re.ASCII)
 REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.ASCII)
+TEXTS = ("same",)  # that arguments take
 CONSTANTS = {"true": True, "false": False, "none": None}
 INITIALISERS = {name: getattr(init, name) for name in init.__all__ if inspect.isfunction(getattr(init, name))}
 
@@ -81,10 +82,14 @@ def made(word: str, kinds: Mapping[str, type], what: str, where: str, **more: An
             raise ConfigurationError(
                 f"the {what} {word!r} has an argument {problem}", where=where, got=repr(text), fix=usage(kind)
             )
+        meant = value_of(value)
+        if isinstance(meant, str) and meant not in TEXTS:
+            values = ", ".join(["a number", "a size such as 3x5", *CONSTANTS, *TEXTS, *INITIALISERS])
+            raise ConfigurationError(f"there is no value {value!r}", where=f"{where}, {word!r}", got=value, fix=values)
         if key is None:
-            args.append(value_of(value))
+            args.append(meant)
         else:
-            kwargs[key] = value_of(value)
+            kwargs[key] = meant
     try:
         signature(kind).bind(*args, **kwargs, **more)
         return kind(*args, **kwargs, **more)

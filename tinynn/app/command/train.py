@@ -85,6 +85,9 @@ def refuse(options: argparse.Namespace) -> None:
             if getattr(options, name):
                 what = f"--{name} is about checkpoints, and there are none"
                 raise ConfigurationError(what, fix=f"tinynn train ... --checkpoint DIR --{name}")
+    elif not options.resume and any(Path(options.checkpoint).glob("step-*.npz")):
+        what = "the folder holds the checkpoints of a run"
+        raise ConfigurationError(what, got=options.checkpoint, fix="--resume to go on with it, or another folder")
     if options.seed < 0:
         raise ConfigurationError("--seed is negative", got=options.seed, fix="--seed 0")
 
