@@ -41,6 +41,7 @@ from tinynn import (
 )
 
 RNG = np.random.default_rng(11)
+EACH = np.arange(1.0, 25).reshape(4, 3, 2) / 8  # a number for each of an example's
 X = RNG.standard_normal((5, 4, 3, 2)) * 2
 
 
@@ -75,6 +76,8 @@ ONE: dict[str, tuple[Layer, Formula, Formula]] = {
     ),
     "Rescale": (Rescale(0.25, -3.0), lambda x, _: 0.25 * x - 3, lambda x, dy: 0.25 * dy),
     "Rescale without offset": (Rescale(-2.0), lambda x, _: -2 * x, lambda x, dy: -2 * dy),
+    "Rescale of each feature": (Rescale(EACH, 1 - EACH), lambda x, _: EACH * x + 1 - EACH, lambda x, dy: EACH * dy),
+    "Rescale of each feature by one offset": (Rescale(EACH, 2), lambda x, _: EACH * x + 2, lambda x, dy: EACH * dy),
     "Flatten": (Flatten(), lambda x, _: reshape(x, 24), lambda x, dy: reshape(dy, 4, 3, 2)),
     "Reshape": (Reshape((6, -1)), lambda x, _: reshape(x, 6, 4), lambda x, dy: reshape(dy, 4, 3, 2)),
     "Reshape to the same": (Reshape((4, 3, 2)), lambda x, _: x, lambda x, dy: dy),
@@ -314,6 +317,29 @@ def test_bounds_and_scales_that_cannot_be() -> None:
     y, _ = Sequential(Rescale(1 / 255, 0.5)).build((3,)).forward(x)
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y, x.astype(np.float32) * np.float32(1 / 255) + np.float32(0.5))
+
+
+def test_one_scale_for_each_feature() -> None:
+    x = np.array([[1, 200], [3, 100]], np.uint8)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    layer = Rescale(1 / std, -mean / std)
+    net = Sequential(layer, Affine(1)).build((2,))
+    std[0] = 99  # the layer has a copy
+    np.testing.assert_allclose(layer.forward(x)[0], [[-1, 1], [1, -1]], rtol=1e-6)
+    assert layer.scale.dtype == np.float32
+    assert {"0.scale", "0.offset"} <= net.storage.arrays().keys()
+    assert repr(layer) == "Rescale(<array (2,)>, <array (2,)>)"
+    net.build((2,), dtype="float64")
+    assert layer.scale.dtype == np.float64
+    for shape in ((3,), (1, 2), ()):
+        with pytest.raises(ShapeError, match="the scale does not fit"):
+            Sequential(Rescale(mean)).build(shape)
+    with pytest.raises(ShapeError, match="the offset does not fit"):
+        Sequential(Rescale(1.0, mean)).build((3,))
+    for wrong in (np.array([1, np.nan]), np.array([1, np.inf]), np.array(["a", "b"]), np.array([None, 1])):
+        for make in (lambda v: Rescale(v), lambda v: Rescale(1.0, v)):
+            with pytest.raises(ConfigurationError, match="must be finite numbers"):
+                make(wrong)
 
 
 def test_shapes_that_cannot_be() -> None:

@@ -6,9 +6,11 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 from tinynn.errors import ConfigurationError
 
-__all__ = ["finite_number", "known_precision", "positive_integer", "whole_number"]
+__all__ = ["finite_number", "finite_numbers", "known_precision", "positive_integer", "whole_number"]
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -68,6 +70,25 @@ def finite_number(
             f"{what} must be a finite number", where=where, expected=f"a number{bounds}", got=repr(value), fix=fix
         )
     return number
+
+
+def finite_numbers(value: Any, what: str, *, where: str, fix: str) -> float | np.ndarray:
+    """`value` as a Python float, or of an array, which has at least one axis, a copy in float64, if it is finite.
+
+    Errors: ConfigurationError.
+    """
+    if not isinstance(value, np.ndarray) or not value.ndim:
+        return finite_number(value, what, where=where, fix=fix)
+    numbers = value.astype(np.float64) if value.dtype.kind in "biuf" else np.array([math.nan])
+    if not np.isfinite(numbers).all():
+        raise ConfigurationError(
+            f"{what} must be finite numbers",
+            where=where,
+            expected="a number, or an array of finite numbers",
+            got=f"{value.dtype} of shape {value.shape}, not all of them finite numbers",
+            fix=fix,
+        )
+    return numbers
 
 
 def known_precision(value: Any) -> str:

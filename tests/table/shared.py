@@ -16,7 +16,8 @@ __all__ = ["ROWS"]
 @st.composite
 def rescale_cases(draw: st.DrawFn) -> Case:
     shape = (draw(batch_sizes), *draw(shapes()))
-    layer = Rescale(draw(floats()), draw(st.sampled_from([0.0, 0.01, -1.5])))
+    each = draw(arrays(shape[1:])) if len(shape) > 1 else 2.0
+    layer = Rescale(draw(st.one_of(floats(), st.just(each))), draw(st.sampled_from([0.0, 0.01, -1.5, each])))
     dtype = draw(st.sampled_from(["uint8", "int8", "int32", "int64", "float32", "float64"]))
     return Case(layer, (draw(hnp.arrays(dtype, shape, elements=st.integers(0, 127))),), draw(layouts))
 

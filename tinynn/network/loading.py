@@ -64,6 +64,11 @@ def load(path: str | os.PathLike[str], *, backend: str | Ops = "numpy", precisio
         storage = build_layers(net, plan.shapes, ops, plan.dtype, plan.seed, plan.needs_dx, values)
         net.storage, net._seed = storage, plan.seed
         settings.adjust_after(net, described.get("after", {}), reader)
+        metadata = header.get("metadata", {})
+        if not isinstance(metadata, dict):
+            refuse("the network's metadata are none", "an object", metadata)
+        if metadata:
+            net.metadata = metadata
     return net
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.backend import named
-from tinynn.errors import DataError, StateError
+from tinynn.errors import ConfigurationError, DataError, StateError
 from tinynn.network import settings
 from tinynn.network.restoring import complaint
 from tinynn.network.structure import Writer
@@ -51,7 +51,29 @@ def contents(net: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "backend": backend if isinstance(backend, str) else type(backend).__name__,
     }
     header = {"format": FORMAT, "tinynn": __version__, "numpy": np.__version__, "network": described}
+    if net.metadata:
+        check_metadata(net)
+        header["metadata"] = dict(net.metadata)
     return header, writer.arrays
+
+
+def check_metadata(net: Any) -> None:
+    """Errors: ConfigurationError for metadata that would not come back from a file as they are."""
+    from tinynn.data.json_header import from_json, to_json  # not at the top, as in `container`
+
+    try:
+        # By their texts, since 1, 1.0 and True are equal.
+        same = repr(from_json(to_json(dict(net.metadata)))) == repr(dict(net.metadata))
+    except (TypeError, ValueError, RecursionError):
+        same = False
+    if not same:
+        raise ConfigurationError(
+            "metadata that no file can hold",
+            where="net.metadata",
+            expected="a dictionary of what JSON holds: texts, finite numbers, lists, dictionaries with texts as keys",
+            got=complaint(net.metadata),
+            fix='net.metadata = {"classes": ["setosa", "versicolor"]}',
+        )
 
 
 def write(path: str | os.PathLike[str], net: Any) -> None:

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from tinynn.backend import Array, Ops, get_backend, named
@@ -30,6 +32,7 @@ class Network(Layer):
     """A layer made of layers, which owns their storage when it is built by itself."""
 
     storage: Storage
+    metadata: Mapping[str, Any] = MappingProxyType({})  # saved with it: {"classes": names}; assign any JSON object
     is_graph = False
     """Whether `reads` says more than that each layer reads the one above it."""
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import importlib.util
 import json
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tinynn.app.command.output import add_json, beside_json, shape, write_json
 from tinynn.backend import get_backend
-from tinynn.data.files import written_atomically
 from tinynn.errors import ConfigurationError
 from tinynn.layer import Layer, Shape
-from tinynn.testing import check_layer
-from tinynn.testing.subject import refusal, usual_shapes
 
 __all__ = ["add"]
 
@@ -31,7 +27,8 @@ def add(commands: Any) -> None:
         "check",
         help="does a layer keep every rule?",
         description="Checks a layer of your own: gradients, memory, batches, threads, copies, files.",
-        epilog="Exit code: 0 all checks passed, 1 some failed, 2 the layer could not be checked.",
+        epilog="Example: tinynn check my_layers.py:MyLayer --shape 4\n"
+        "Exit code: 0 all checks passed, 1 some failed, 2 the layer could not be checked.",
     )
     parser.add_argument("layer", metavar="MODULE:CLASS", help="a module in this folder, or a path to a .py file")
     parser.add_argument(
@@ -44,7 +41,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--kwargs", default="{}", help="""constructor arguments by name as JSON: '{"M": 3}'""")
     parser.add_argument("--seed", type=int, default=0, help="of the numbers that are drawn (default 0)")
     parser.add_argument("--backend", default="numpy", choices=("numpy", "cupy"))
-    parser.add_argument("--json", metavar="FILE", help="write the score here as JSON; - for standard output")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -53,21 +50,16 @@ def run(options: argparse.Namespace) -> int:
 
     Errors: ConfigurationError for what cannot be found, built or read.
     """
-    # What the layer's file prints is not to stand within the JSON.
-    with contextlib.redirect_stdout(sys.stderr) if options.json == "-" else contextlib.nullcontext():
+    from tinynn.testing import check_layer
+
+    with beside_json(options):  # what the layer's file prints is not to stand within the JSON, either
         shapes = tuple(shape(text) for text in options.shape)
         kind = find(options.layer)
         layer = construct(kind, [as_json(text, "--arg") for text in options.arg], as_json(options.kwargs, "--kwargs"))
         refuse_shapes(layer, shapes)
         report = check_layer(layer, *shapes, seed=options.seed, backend=options.backend, raises=False)
-    text = json.dumps(report.as_dict(), indent=2) + "\n"
-    if options.json == "-":
-        sys.stdout.write(text)
-        return 0 if report.ok else 1
-    if options.json is not None:
-        with written_atomically(options.json) as file:
-            file.write(text.encode())
-    print(report)
+        print(report)
+    write_json(options, report.as_dict())
     return 0 if report.ok else 1
 
 
@@ -76,6 +68,8 @@ def refuse_shapes(layer: Layer, shapes: tuple[Shape, ...]) -> None:
 
     Errors: ConfigurationError.
     """
+    from tinynn.testing.subject import refusal, usual_shapes
+
     reason = refusal(layer, shapes, get_backend("numpy")) if shapes else None
     if reason is None:
         return
@@ -84,20 +78,6 @@ def refuse_shapes(layer: Layer, shapes: tuple[Shape, ...]) -> None:
         fix = " ".join(f"--shape {'x'.join(map(str, sizes)) or '()'}" for sizes in usual)
         what = f"{layer!r} does not take this --shape: {reason.what}"
         raise ConfigurationError(what, got=" and ".join(map(str, shapes)), fix=f"for example {fix}")
-
-
-def shape(text: str) -> Shape:
-    """`3x8x8` as (3, 8, 8); `()` as ().
-
-    Errors: ConfigurationError.
-    """
-    if text == "()":
-        return ()
-    if not re.fullmatch(r"[1-9][0-9]*(x[1-9][0-9]*)*", text):
-        raise ConfigurationError(
-            "--shape is no shape of one example", got=repr(text), fix="--shape 4, or --shape 3x8x8"
-        )
-    return tuple(int(size) for size in text.split("x"))
 
 
 def as_json(text: str, option: str) -> Any:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from tinynn.app.command.cuda_driver import Driver
-from tinynn.app.command.doctor_facts import LIBRARIES, Facts, gather
+from tinynn.app.command.output import add_json, beside_json, write_json
+
+if TYPE_CHECKING:
+    from tinynn.app.command.cuda_driver import Driver
+    from tinynn.app.command.doctor_facts import Facts
 
 __all__ = ["Diagnosis", "Item", "add", "diagnose", "report"]
 
@@ -25,6 +28,8 @@ CAPABILITY = {12: (5, 0), 13: (7, 5)}
 
 DRIVERS = {12: "525", 13: "580"}
 """The branch of the driver with which each major version of CUDA began."""
+
+LIBRARIES = ("NVRTC", "cuBLASLt")  # as `doctor_facts` calls them
 
 STAGES = {"kernel": "kernel", "graph": "captured graph", "step": "training step"}
 DONE = {
@@ -227,18 +232,29 @@ def report(found: Diagnosis) -> str:
     return "\n".join([*lines, "", found.conclusion])
 
 
-def add(commands: Any, facts: Callable[[], Facts] = gather) -> None:
+def looked_up() -> Facts:
+    """The facts of this machine."""
+    from tinynn.app.command.doctor_facts import gather  # not at the top: what looks takes 15 ms to import
+
+    return gather()
+
+
+def add(commands: Any, facts: Callable[[], Facts] = looked_up) -> None:
     """Adds the parser of this command. `facts`: where they come from."""
     parser = commands.add_parser(
         "doctor",
         help='what has this machine, and does backend="cupy" work?',
         description="Shows interpreter, NumPy, driver, GPUs, CuPy and CUDA's libraries, and what to install.",
-        epilog='Exit code: 0 backend="cupy" works, or there is no GPU to be used; 1 something is missing or wrong.',
+        epilog="Example: tinynn doctor --json -\n"
+        'Exit code: 0 backend="cupy" works, or there is no GPU to be used; 1 something is missing or wrong.',
     )
+    add_json(parser)
 
     def run(options: argparse.Namespace) -> int:
         found = diagnose(facts())
-        print(report(found))
+        with beside_json(options):
+            print(report(found))
+        write_json(options, {"ok": not found.code, "conclusion": found.conclusion, **asdict(found)})
         return found.code
 
     parser.set_defaults(run=run)
