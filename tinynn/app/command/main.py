@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tinynn.app.command import check, doctor
+from tinynn.app.command import check, doctor, serve
 from tinynn.errors import ConfigurationError, TinynnError
 
 __all__ = ["main"]
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: 0 all is well, 1 it is not, 2 it could not be asked."""
     parser = Parser(prog="tinynn", description="Neural networks whose every layer you can read.")
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (check, doctor):
+    for module in (check, doctor, serve):
         module.add(commands)
     try:
         options = parser.parse_args(arguments)
