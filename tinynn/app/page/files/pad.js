@@ -26,7 +26,7 @@ function pad(canvas, changed) {
         context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
         [x, y] = [nextX, nextY];
       }
-      context.lineTo(x, y);
+      context.lineTo(x, y + 0.01); // so that a tap, which is one point, is a dot
       context.stroke();
     }
   }
