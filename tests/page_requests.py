@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +39,13 @@ async def ask(
     path: str = "/",
     headers: Iterable[tuple[bytes, bytes]] = (HOST,),
     chunks: Iterable[bytes | None] = (b"",),
+    *,
+    error: type[Exception] | tuple[()] = (),
 ) -> Reply:
-    """What the application answers; a chunk that is None is the end of the connection."""
+    """What the application answers; a chunk that is None is the end of the connection.
+
+    `error`: what the application may raise once it has answered, for the server to tell on its terminal.
+    """
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -69,7 +75,8 @@ async def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    with suppress(error):
+        await app(scope, receive, send)
     assert [message["type"] for message in sent[:1]] == ["http.response.start"]
     named = [(name.decode().lower(), value.decode()) for name, value in sent[0]["headers"]]
     assert len(dict(named)) == len(named), "a header twice"

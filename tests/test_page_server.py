@@ -286,7 +286,7 @@ def test_a_websocket_is_closed(app: Any) -> None:
 # --- what goes wrong in the server
 
 
-def test_an_error_of_the_network_is_told_without_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_the_network_is_told_without_a_trace() -> None:
     class Breaks(ReLU):
         calls = 0
 
@@ -299,10 +299,26 @@ def test_an_error_of_the_network_is_told_without_a_trace(capsys: pytest.CaptureF
     net = Sequential(Affine(10), Breaks()).build((28, 28), seed=0)
     app = application(net, PORT)
     Breaks.calls = 2
-    reply = run(post(app, "/read", GOOD))
+    with pytest.raises(RuntimeError, match="secret"):  # for the terminal
+        run(post(app, "/read", GOOD))
+    reply = run(ask(app, "POST", "/read", SENT, [JSON_OF], error=RuntimeError))
     assert (reply.status, protected(reply)) == (500, True)
     assert b"secret" not in reply.body
-    assert "a secret of the server's" in capsys.readouterr().err
+    assert "terminal" in reply.json["error"]
+
+
+def test_who_has_left_is_not_answered(app: Any) -> None:
+    async def send(message: Any) -> None:
+        raise OSError("the connection is gone")
+
+    for path, headers in (("/", [HOST]), ("/nowhere", [HOST]), ("/", [])):
+        asyncio.run(app({"type": "http", "method": "GET", "path": path, "headers": headers}, None, send))
+
+
+def test_on_the_port_of_the_web_no_port_is_named() -> None:
+    app = application(reader(), 80)
+    for host, status in ((b"127.0.0.1", 200), (b"localhost:80", 200), (b"127.0.0.1:8123", 421)):
+        assert run(ask(app, headers=[(b"host", host), (b"origin", b"http://127.0.0.1")])).status == status
 
 
 def test_outputs_that_are_not_finite_are_refused() -> None:

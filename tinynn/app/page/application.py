@@ -79,13 +79,17 @@ def application(net: Any, port: int, *, name: str = "model", corrections: Correc
     async def on_refusal(request: Request, error: Any) -> Response:
         return JSONResponse({"error": error.sentence}, error.status)
 
+    async def on_error(request: Request, error: Exception) -> Response:  # which the server then tells on its terminal
+        return JSONResponse({"error": "The server failed; its terminal says why."}, 500)
+
     async def on_http(request: Request, error: Any) -> Response:
         return JSONResponse({"error": f"{error.detail}."}, error.status_code, error.headers)
 
     routes = [Route("/", show, methods=["GET"]), Route("/read", on_read, methods=["POST"])]
     if corrections is not None:
         routes.append(Route("/correct", on_correct, methods=["POST"]))
-    app = Starlette(routes=routes, exception_handlers={Refusal: on_refusal, HTTPException: on_http})
+    handlers: Any = {Refusal: on_refusal, HTTPException: on_http, Exception: on_error}
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return Guard(app, port, refusal, HEADERS)
 

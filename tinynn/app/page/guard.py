@@ -9,9 +9,8 @@ while they come, and have to come within some seconds.
 from __future__ import annotations
 
 import asyncio
-import sys
-import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from tinynn.app.page.requests import LONGEST_BODY, Refusal
@@ -24,6 +23,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 BODY_SECONDS = 20.0
+
+
+class Gone(Exception):
+    """Who asked has left, or broke off in the middle of the request: there is nobody to be answered."""
 
 
 class Guard:
@@ -41,31 +44,29 @@ class Guard:
         self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answers one request; an error within is told on this machine's terminal, and to nobody who asked."""
+        """Answers one request."""
         if scope["type"] != "http":  # a websocket
             await send({"type": "websocket.close", "code": 1008})
             return
-        started = False
 
         async def guarded(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 names = {name for name, _ in self.headers}
                 kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in names]
                 message = {**message, "headers": [*kept, *self.headers]}
-            await send(message)
+            try:
+                await send(message)
+            except Exception as error:
+                raise Gone from error
 
-        try:
-            self.look(scope)
-            body = await self.body(receive, scope) if scope["method"] == "POST" else b""
-            await self.app(scope, replayed(body), guarded)
-        except Refusal as refused:
-            await self.refusal(refused)(scope, receive, guarded)
-        except Exception:
-            traceback.print_exc(file=sys.stderr)
-            if not started:
-                await self.refusal(Refusal(500, "The server failed; its terminal says why."))(scope, receive, guarded)
+        with suppress(Gone):
+            try:
+                self.look(scope)
+                body = await self.body(receive) if scope["method"] == "POST" else b""
+            except Refusal as refused:
+                await self.refusal(refused)(scope, receive, guarded)
+            else:
+                await self.app(scope, replayed(body), guarded)
 
     def look(self, scope: Any) -> None:
         """Looks at what a request says of itself. Errors: Refusal."""
@@ -96,7 +97,7 @@ class Guard:
         if any(len(one) > 18 or int(one) > LONGEST_BODY for one in length):
             raise Refusal(413, f"The body may have {LONGEST_BODY} bytes.")
 
-    async def body(self, receive: Receive, scope: Any) -> bytes:
+    async def body(self, receive: Receive) -> bytes:
         """The whole body, of which no more is read than it may have. Errors: Refusal."""
         body = bytearray()
         try:
