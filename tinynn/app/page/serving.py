@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import webbrowser
 from contextlib import suppress
 from typing import Any
@@ -38,7 +39,8 @@ def serve(
     served = Served(net, port=port, corrections=corrections, name=name)
     print(f"{served.address}  (Ctrl-C ends it)", flush=True)
     if open_browser:
-        webbrowser.open(served.address)  # it waits until the server takes its connection
+        # Not waited for: a browser in the terminal is open until it is left. Its connection waits until `run` takes it.
+        threading.Thread(target=webbrowser.open, args=(served.address,), daemon=True).start()
     with suppress(KeyboardInterrupt):
         served.run()
 
