@@ -40,7 +40,7 @@ async def ask(
     headers: Iterable[tuple[bytes, bytes]] = (HOST,),
     chunks: Iterable[bytes | None] = (b"",),
     *,
-    error: type[Exception] | tuple[()] = (),
+    error: tuple[type[Exception], ...] = (),
 ) -> Reply:
     """What the application answers; a chunk that is None is the end of the connection.
 
@@ -75,7 +75,7 @@ async def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    with suppress(error):
+    with suppress(*error):
         await app(scope, receive, send)
     assert [message["type"] for message in sent[:1]] == ["http.response.start"]
     named = [(name.decode().lower(), value.decode()) for name, value in sent[0]["headers"]]

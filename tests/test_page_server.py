@@ -301,7 +301,7 @@ def test_an_error_of_the_network_is_told_without_a_trace() -> None:
     Breaks.calls = 2
     with pytest.raises(RuntimeError, match="secret"):  # for the terminal
         run(post(app, "/read", GOOD))
-    reply = run(ask(app, "POST", "/read", SENT, [JSON_OF], error=RuntimeError))
+    reply = run(ask(app, "POST", "/read", SENT, [JSON_OF], error=(RuntimeError,)))
     assert (reply.status, protected(reply)) == (500, True)
     assert b"secret" not in reply.body
     assert "terminal" in reply.json["error"]
