@@ -7,6 +7,7 @@ browser, and Chromium: the system's own, or one that Playwright has installed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import os
 import shutil
@@ -25,6 +26,7 @@ __all__ = ["DIGITS", "chromium", "draw", "main", "served"]
 
 Points = list[tuple[float, float]]
 PICTURES = Path(__file__).with_name("pictures")
+SPEED = 25  # pixels from one move of the mouse to the next
 
 
 def arc(x: float, y: float, rx: float, ry: float, start: float, end: float) -> Points:
@@ -97,8 +99,8 @@ def draw(page: Any, digit: int) -> int:
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
         page.mouse.move(*places[0])
         page.mouse.down()
-        for place in places[1:]:
-            page.mouse.move(*place)
+        for before, place in itertools.pairwise(places):
+            page.mouse.move(*place, steps=1 + int(math.dist(before, place) // SPEED))
         page.mouse.up()
     page.wait_for_selector("body[data-state=read]")
     return int(page.inner_text("#answer"))
