@@ -1,5 +1,6 @@
-# Two commands for a fresh machine with Python >= 3.11 and make:
+# Three commands for a fresh machine with Python >= 3.11 and make:
 #   make mnist        a network learns handwritten digits; pictures and the model land in out/mnist/
+#   make page         draw digits in the browser, and the network of make mnist reads them
 #   make test         the whole test suite
 # and for those who work on it:
 #   make lint         ruff and pyright
@@ -30,10 +31,14 @@ TORCH_13 := >=2.11
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy coverage mutation pictures docs clean
+.PHONY: mnist page test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy coverage mutation pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
+
+page: $(VENV)/.installed
+	@test -f out/mnist/model.npz || $(MAKE) --no-print-directory mnist
+	@$(BIN)/python -m tinynn serve out/mnist/model.npz --corrections out/corrections
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto

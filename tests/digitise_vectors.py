@@ -94,6 +94,8 @@ def pictures() -> dict[str, np.ndarray]:
     corners[[0, 89], [0, 89]] = 255
     heavy = np.zeros((22, 22), np.uint8)
     heavy[1:21, 1:7], heavy[10, 20] = 255, 70
+    both = np.full((9, 9), 100, np.uint8)
+    both[2:7, 2], both[4, 4:8] = 160, 40
     return {
         "light on dark": plain,
         "dark on light": 255 - plain,
@@ -105,7 +107,7 @@ def pictures() -> dict[str, np.ndarray]:
         "a wide stroke": stroke((80, 30), one, 6).T,
         "a speck": speck,
         "a picture of one row": np.array([[0, 0, 0, 9, 200, 255, 120, 0, 0, 0, 0]], np.uint8),
-        "one corner pixel lighter, one darker": np.array([[100, 160, 100], [100, 100, 100], [100, 40, 100]], np.uint8),
+        "as much lighter as darker": both,
         "ink to the edge": np.pad(np.full((20, 20), 255, np.uint8), ((0, 30), (0, 30))),
         "two specks far apart": corners,
         "noisy paper": paper.astype(np.uint8),

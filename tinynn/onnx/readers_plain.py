@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def dropout(found: Found) -> list[Part]:
 
 @reads("Add", "Mul", "Sub", "Div", "Sum", "Neg")
 def arithmetic(found: Found) -> list[Part]:
-    """Of values all of one shape, or of one value and one number."""
+    """Of values all of one shape, or of one value and a number, or an array with one for each of a row."""
     operator, given = found.step.operator, found.operands
     found.ignore("axis", "broadcast")  # opset 6 said what later is a rule
     if operator == "Neg":
@@ -150,16 +151,26 @@ def arithmetic(found: Found) -> list[Part]:
         return [] if len(given) == 1 else [Part(Multiply() if operator == "Mul" else Add())]
     if len(given) != 2 or len(arrays) != 1 or found.operands[arrays[0]].array.ndim > len(found.data(1 - arrays[0])) + 1:  # pyright: ignore
         found.uncovered("of several arrays", "a value and a number", f"{len(arrays)} arrays")
-    first, c = arrays[0] == 0, found.number(arrays[0])
+    first, c = arrays[0] == 0, constant(found, arrays[0])
     if found.array(arrays[0]).dtype.kind != "f":
         found.uncovered("of whole numbers", "a constant of floats", found.array(arrays[0]).dtype)
     if operator in ("Add", "Sum"):
         return [Part(Rescale(1.0, c))]
     if operator == "Sub":
         return [Part(Rescale(-1.0, c) if first else Rescale(1.0, -c))]
-    if operator == "Div" and (first or c == 0):
+    if operator == "Div" and (first or not np.all(c)):
         found.uncovered("by what the network computes, or by 0", "a value divided by a number", c)
     return [Part(Rescale(c if operator == "Mul" else 1 / c))]
+
+
+def constant(found: Found, i: int) -> Any:
+    """Operand i: a number, or an array of the shape of the other one's rows. Errors: DataError."""
+    array, shape = found.array(i), found.data(1 - i)
+    if array.size == 1 or array.shape not in (shape, (1, *shape)):
+        return found.number(i)
+    if not np.isfinite(array).all():
+        found.wrong(f"operand {i} holds NaN or Inf", "finite numbers", array.reshape(-1)[:4])
+    return array.reshape(shape)
 
 
 @reads("Concat")

@@ -89,8 +89,12 @@ def permute(layer: Permute, out: Out, x: str) -> str:
 
 @writer(Rescale)
 def rescale(layer: Rescale, out: Out, x: str) -> str:
-    y = out.node("Mul", out.floats(x), out.constant(layer.scale, name="scale"))
-    return out.node("Add", y, out.constant(layer.offset, name="offset")) if layer.offset else y
+    def given(name: str) -> str:
+        number = getattr(layer, name)
+        return out.constant(number, name=name) if isinstance(number, float) else out.parameter(name)
+
+    y = out.node("Mul", out.floats(x), given("scale"))
+    return y if isinstance(layer.offset, float) and not layer.offset else out.node("Add", y, given("offset"))
 
 
 @writer(Dropout)

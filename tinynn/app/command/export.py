@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import Any
 
 from tinynn.app.command.output import add_json, beside_json, write_json
@@ -50,11 +49,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def html(net: Any, path: str) -> None:
-    importlib.import_module("tinynn.app.page").export_html(net, path)
+    from tinynn.app.page import export_html
+
+    export_html(net, path)
 
 
 def onnx(net: Any, path: str) -> None:
-    importlib.import_module("tinynn.onnx").export(net, path)
+    from tinynn.onnx import export
+
+    export(net, path)
 
 
 def safetensors(net: Any, path: str) -> None:

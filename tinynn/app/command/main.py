@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tinynn.app.command import bench, check, doctor, export, predict, train
+from tinynn.app.command import bench, check, doctor, export, predict, serve, train
 from tinynn.app.command.output import in_two_lines, one_line
 from tinynn.errors import ConfigurationError, TinynnError
 from tinynn.version import __version__
@@ -25,7 +25,7 @@ __all__ = ["main"]
 NO, USAGE, INTERRUPTED, PIPE = 1, 2, 130, 141
 """Exit codes; the last two are what shells give for a process that SIGINT or SIGPIPE ended."""
 
-COMMANDS = (train, predict, export, check, doctor, bench)
+COMMANDS = (train, predict, serve, export, check, doctor, bench)
 
 
 class Parser(argparse.ArgumentParser):
