@@ -40,7 +40,7 @@ page: $(VENV)/.installed
 	@test -f out/mnist/model.npz || $(MAKE) --no-print-directory mnist
 	@$(BIN)/python -m tinynn serve out/mnist/model.npz --corrections out/corrections
 
-test: $(VENV)/.installed
+test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto
 
 test-oldest: .venv-oldest/.installed
@@ -61,7 +61,7 @@ bench-gpu: $(VENV_GPU)/.installed-$(CUDA)
 	env -u OPENBLAS_NUM_THREADS $(VENV_GPU)/bin/python -m benchmarks.gpu
 
 # The benchmark runs even if a test fails, since a GPU may be there for a short time only; the failure is not forgotten.
-gpu: $(VENV)/.installed
+gpu: $(VENV)/.tested
 	@$(PYTHON) tinynn/app/command/cuda_driver.py || { $(BIN)/python -m tinynn doctor; exit 1; }
 	@$(MAKE) --no-print-directory $(VENV_GPU)/.installed-$(CUDA)
 	@$(VENV_GPU)/bin/python -m tinynn doctor || true
@@ -89,7 +89,7 @@ pictures: $(VENV)/.installed
 	$(BIN)/python examples/autoencoder.py --out out/pictures
 	cp out/pictures/*.png examples/pictures/
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.tested
 	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/onnx_tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
@@ -100,14 +100,19 @@ $(VENV)/.installed: pyproject.toml
 	@echo "Setting up $(VENV); this takes a minute, once."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --upgrade pip
+	@$(BIN)/pip install --quiet -e ".[llvm,plot,progress,download,images,serve]"
+	@touch $@
+
+# All extras, so that their tests run: for digits alone that would be a long wait.
+$(VENV)/.tested: $(VENV)/.installed
 	@$(BIN)/pip install --quiet -e ".[test]"
 	@touch $@
 
-$(VENV)/.linters: $(VENV)/.installed
+$(VENV)/.linters: $(VENV)/.tested
 	@$(BIN)/pip install --quiet -e ".[lint]"
 	@touch $@
 
-$(VENV)/.quality: $(VENV)/.installed
+$(VENV)/.quality: $(VENV)/.tested
 	@$(BIN)/pip install --quiet -e ".[quality]"
 	@touch $@
 

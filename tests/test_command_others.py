@@ -16,7 +16,7 @@ import pytest
 import tinynn
 import tinynn.onnx
 from tinynn import Affine, Graph, MeanSquaredError, ReLU, Rescale, Sequential, SoftmaxCrossEntropy
-from tinynn.app.command import bench, export, main
+from tinynn.app.command import bench, main
 from tinynn.version import __version__
 
 COMMAND = [sys.executable, "-m", "tinynn"]
