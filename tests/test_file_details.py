@@ -141,10 +141,10 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
         error = refused(lambda: opened(tmp_path / "pipe"), tmp_path / "pipe", says="a device, a pipe or a socket")
         assert error.got == "a pipe"
         assert refused(lambda: opened(Path("/dev/null")), Path("/dev/null")).got == "a device"
-        writing = {"says": "cannot write the file: it is a device, a pipe or a socket"}
-        assert refused(lambda: written(tmp_path / "pipe"), tmp_path / "pipe", **writing).got == "a pipe"
+        says = "cannot write the file: it is a device, a pipe or a socket"
+        assert refused(lambda: written(tmp_path / "pipe"), tmp_path / "pipe", says=says).got == "a pipe"
         (tmp_path / "nothing").symlink_to("/dev/null")
-        assert refused(lambda: written(tmp_path / "nothing"), tmp_path / "nothing", **writing).got == "a device"
+        assert refused(lambda: written(tmp_path / "nothing"), tmp_path / "nothing", says=says).got == "a device"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "nothing", "pipe"]
     error = refused(lambda: opened(Path("a\0b")), Path("a"), says="no file can have this path")
     assert error.expected == "a path of ordinary characters"
