@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingImports]
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.contenders import threads_given
