@@ -327,6 +327,12 @@ FOREIGN: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
         "Rescale(1.0, -0.25) Rescale(0.5) Rescale(-1.0, 1.0)",
         {"m": floats(0.25), "s": floats(2), "one": floats([1])},
     ),
+    "a factor and a shift for each": (
+        ROWS,
+        [node("Mul", "x", "s", gives="a"), node("Add", "b", "a")],
+        "Rescale(<array (6,)>) Rescale(1.0, <array (6,)>)",
+        {"s": ROWS[0], "b": ROWS[1:2]},
+    ),
     "the sign": (ROWS, [node("Neg", "x")], "Rescale(-1.0)", {}),
     "a mean over all pixels": (
         IMAGES,
@@ -604,7 +610,6 @@ NEARLY: dict[str, tuple[np.ndarray, list[Any], dict[str, Any]]] = {
     "a mean over the batch": (ROWS, rms(axes=[0]), EPS),
     "a mean without its axis": (ROWS, rms(keepdims=0), EPS),
     "gains of another shape": (ROWS, rms(), {**EPS, "g": np.ones((1, 6), F)}),
-    "groups with gains for pixels": (FOUR, GROUPS, GROUP_ARRAYS | {"g": FOUR[0], "h": FOUR[0]}),
     "groups with gains of their own": (
         FOUR,
         GROUPS,
@@ -704,7 +709,8 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
     "a division by what is computed": (ROWS, [node("Div", "c", "x")], "divided by a number", {"c": floats(1)}),
     "a division by 0": (ROWS, [node("Div", "x", "c")], "divided by a number", {"c": floats(0)}),
     "a division of whole numbers": (ROWS, [node("Div", "x", "c")], "of whole numbers", {"c": np.array(2)}),
-    "a sum with an array": (ROWS, [node("Add", "x", "c")], "more than one number", {"c": ROWS[0]}),
+    "a sum with a row of the batch": (ROWS, [node("Add", "x", "c")], "more than one number", {"c": ROWS}),
+    "a sum with NaN": (ROWS, [node("Add", "x", "c")], "holds NaN or Inf", {"c": ROWS[0] * np.float32(np.nan)}),
     "two arrays": (ROWS, [node("Sum", "x", "c", "c")], "of several arrays", {"c": floats(1)}),
     "another form of GELU": (ROWS, [node("Gelu", "x", approximate="erf")], "in this form", {}),
     "a factor in Swish": (ROWS, [node("Swish", "x", alpha=2.0)], "with a factor", {}),

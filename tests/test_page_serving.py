@@ -121,7 +121,7 @@ def test_serve_opens_the_browser_and_ends_well(
 
 def test_the_command_hands_on_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
-    monkeypatch.setattr("tinynn.app.command.serve.serve", lambda net, **options: calls.append(options))
+    monkeypatch.setattr("tinynn.app.page.serve", lambda net, **options: calls.append(options))
     reader().save(tmp_path / "my reader.npz")
     assert main(["serve", str(tmp_path / "my reader.npz")]) == 0
     assert calls.pop() == {"port": 8000, "open_browser": True, "corrections": None, "name": "my reader"}

@@ -155,12 +155,18 @@ def arithmetic(found: Found) -> list[Part]:
     if found.array(arrays[0]).dtype.kind != "f":
         found.uncovered("of whole numbers", "a constant of floats", found.array(arrays[0]).dtype)
     if operator in ("Add", "Sum"):
-        return [Part(Rescale(1.0, c))]
+        return rescale(1.0, c)
     if operator == "Sub":
-        return [Part(Rescale(-1.0, c) if first else Rescale(1.0, -c))]
+        return rescale(-1.0, c) if first else rescale(1.0, -c)
     if operator == "Div" and (first or not np.all(c)):
         found.uncovered("by what the network computes, or by 0", "a value divided by a number", c)
-    return [Part(Rescale(c if operator == "Mul" else 1 / c))]
+    return rescale(c if operator == "Mul" else 1 / c)
+
+
+def rescale(*given: Any) -> list[Part]:
+    """By scale and offset: numbers are arguments of the layer, arrays its state too."""
+    named = zip(("scale", "offset"), given, strict=False)
+    return [Part(Rescale(*given), {name: value for name, value in named if isinstance(value, np.ndarray)})]
 
 
 def constant(found: Found, i: int) -> Any:
