@@ -103,6 +103,8 @@ def test_however_they_lie_in_memory(layout: str) -> None:
         layout, X
     )
     if layout == "read-only":
+        if np.lib.NumpyVersion(np.__version__) < "2.1.0":
+            pytest.skip("before 2.1 NumPy does not hand over what may not be written")
         x = X.copy()
         x.flags.writeable = False
     np.testing.assert_array_equal(network().predict(Exporter(x)), network().predict(X))

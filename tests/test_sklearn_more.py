@@ -315,7 +315,7 @@ def test_one_that_has_is_not(capsys: pytest.CaptureFixture[str]) -> None:
         assert text in said
 
 
-def test_ctrl_c_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_what_was_learned() -> None:
     import signal
 
     def press(history: Any) -> None:
@@ -323,8 +323,13 @@ def test_ctrl_c_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
             signal.raise_signal(signal.SIGINT)
 
     for solver in ("adam", "lbfgs"):
-        with pytest.warns(UserWarning, match="Ctrl-C ended the training"):
-            net = fitted(solver=solver, callbacks=[press], max_iter=30)
+        # A shell starts what runs in its background with Ctrl-C ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.warns(UserWarning, match="Ctrl-C ended the training"):
+                net = fitted(solver=solver, callbacks=[press], max_iter=30)
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert net.n_iter_ < 5
         assert net.predict(X).shape == (400,)
 
