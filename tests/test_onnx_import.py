@@ -841,3 +841,17 @@ def test_the_networks_of_pytorch_that_onnx_carries(tmp_path: Path) -> None:
         read += 1
     assert read >= 65
     assert refused < 50
+
+
+def test_groups_with_gains_for_pixels_are_read_piece_by_piece(tmp_path: Path) -> None:
+    path = written(tmp_path / "net.onnx", GROUPS, FOUR, **GROUP_ARRAYS, g=FOUR[0], h=FOUR[1])
+    net: Any = import_(path)
+    assert "GroupNorm" not in repr(net.layers[-1]) and "Rescale" in repr(net)
+    np.testing.assert_allclose(net.predict(FOUR), run_onnx(path, FOUR)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_padding_that_never_wins_is_that_of_the_pool(tmp_path: Path) -> None:
+    path = written(tmp_path / "net.onnx", padded("MaxPool", **POOL), IMAGES, p=PADS, v=floats(-np.inf))
+    net: Any = import_(path)
+    assert len(net.layers) == 1
+    np.testing.assert_array_equal(net.predict(IMAGES), run_onnx(path, IMAGES)[0])
