@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch  # pyright: ignore[reportMissingImports]
-from torch import nn  # pyright: ignore[reportMissingImports]
-from torch.nn import functional  # pyright: ignore[reportMissingImports]
+import torch
+from torch import nn
+from torch.nn import functional
 
 from benchmarks.contenders import one_hot, threads_given
 from benchmarks.jobs import Job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch  # pyright: ignore[reportMissingImports]
+import torch
 
 from benchmarks.contenders import pytorch
 from benchmarks.jobs import Job

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import torch  # pyright: ignore[reportMissingImports]
-from torch.utils.data import DataLoader, TensorDataset  # pyright: ignore[reportMissingImports]
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.contenders import pytorch
 

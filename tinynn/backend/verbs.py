@@ -11,27 +11,27 @@ Array = Any
 """An array of the backend's own type: `numpy.ndarray` on the CPU."""
 
 
-def straight(verb: Callable[..., Any]) -> Callable[..., Any]:
+def straight(verb: Any) -> Callable[..., Any]:
     """Marks a verb that consists of calls of `xp` that write into `out`, the same calls each time.
 
     Such a verb can be recorded by its calls, and replayed without its Python.
     """
-    verb.straight = True  # type: ignore[attr-defined]
+    verb.straight = True
     return verb
 
 
-def whole(verb: Callable[..., Any]) -> Callable[..., Any]:
+def whole(verb: Any) -> Callable[..., Any]:
     """Marks a verb that depends on nothing but its arguments, and writes all its results into arrays among them.
 
     Such a verb can be recorded as one call, whatever it does within.
     """
-    verb.whole = True  # type: ignore[attr-defined]
+    verb.whole = True
     return verb
 
 
-def view(verb: Callable[..., Any]) -> Callable[..., Any]:
+def view(verb: Any) -> Callable[..., Any]:
     """Marks a verb that only shows an array in another way: there is nothing to record."""
-    verb.view = True  # type: ignore[attr-defined]
+    verb.view = True
     return verb
 
 

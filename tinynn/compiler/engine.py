@@ -90,6 +90,6 @@ def call_of(code: Any) -> Callable[..., Any]:
     arguments = [ctypes.c_int64 if each.startswith("i64") else ctypes.c_void_p for each in code.arguments]
     table = (ctypes.c_void_p * max(1, len(code.addresses)))(*code.addresses)
     function = ctypes.CFUNCTYPE(None, *arguments)(processor().address(code.text()))
-    call = functools.partial(function, ctypes.addressof(table))
-    call.machine_code = table, tuple(code.kept)  # type: ignore[attr-defined]
+    call: Any = functools.partial(function, ctypes.addressof(table))
+    call.machine_code = table, tuple(code.kept)
     return call

@@ -17,4 +17,4 @@ from tinynn.layers.shape import *
 from tinynn.layers.smooth_units import *
 from tinynn.layers.softmax import *
 
-__all__ = sorted(name for name, thing in globals().items() if isinstance(thing, type) and thing is not Layer)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(name for name, thing in globals().items() if isinstance(thing, type) and thing is not Layer)

@@ -5,4 +5,4 @@ from tinynn.losses.loss import *
 from tinynn.losses.quadratic import *
 from tinynn.losses.softmax import *
 
-__all__ = sorted(name for name, thing in globals().items() if isinstance(thing, type))  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(name for name, thing in globals().items() if isinstance(thing, type))

@@ -93,13 +93,13 @@ class Writer:
 
     def object(self, value: Any, depth: int) -> dict[str, Any]:
         """An object of a registered class, such as `constant(0.5)`, by the attributes that its constructor takes."""
-        held = getattr(value, "__dict__", None)
         try:
-            inspect.signature(type(value)).bind(**held)  # pyright: ignore[reportCallIssue]
+            held = vars(value)
+            inspect.signature(type(value)).bind(**held)
         except TypeError:
             return {"unsaved": text_of(value)}
         name = registry.name_of(type(value))
-        return {"object": name, "kwargs": {key: self.write(part, depth) for key, part in (held or {}).items()}}
+        return {"object": name, "kwargs": {key: self.write(part, depth) for key, part in held.items()}}
 
     def array(self, value: Any) -> str:
         """The name of an array among the arguments."""

@@ -6,4 +6,4 @@ from tinynn.optim.scaled import *
 from tinynn.optim.schedules import *
 from tinynn.optim.sgd import *
 
-__all__ = sorted(name for name, thing in globals().items() if callable(thing))  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(name for name, thing in globals().items() if callable(thing))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch  # pyright: ignore[reportMissingImports]
+import torch
 
 from benchmarks.contenders.gemm_floor import sizes
 from benchmarks.contenders.gpu import Form

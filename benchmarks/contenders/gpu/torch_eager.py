@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch  # pyright: ignore[reportMissingImports]
+import torch
 
 from benchmarks.contenders import pytorch
 from benchmarks.contenders.gpu import Form
