@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 from checkpoint_helpers import checkpoints, network, outcome, trained
 
@@ -110,9 +111,8 @@ def around_the_rename(folder: Path, when: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    Path.replace = killing  # type: ignore[method-assign, assignment]
-    assert forked(lambda: run(folder))[1] == -signal.SIGKILL
-    Path.replace = replace
+    with patch.object(Path, "replace", killing):
+        assert forked(lambda: run(folder))[1] == -signal.SIGKILL
     steps = [int(path.stem[5:]) for path in checkpoints(folder)]
     assert steps == ([10, 14, 20] if when == "before" else [10, 14, 20, 21])
     assert len(list(folder.glob(".*.tmp"))) == (when == "before")

@@ -380,7 +380,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "alpha 0": lambda: tinynn.ELU(0),
     "alpha of SELU": lambda: tinynn.SELU(alpha=-1),
     "alpha of HardSigmoid": lambda: tinynn.HardSigmoid(alpha=0),
-    "approximate neither": lambda: tinynn.GELU("tanh"),  # type: ignore[arg-type]
+    "approximate neither": lambda: tinynn.GELU("tanh"),  # pyright: ignore[reportArgumentType]
     "PReLU of a number": lambda: Sequential(PReLU()).build(()),
     "LogSoftmax of a number": lambda: Sequential(tinynn.Reshape(()), LogSoftmax()).build((1,)),
 }

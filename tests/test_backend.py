@@ -163,7 +163,10 @@ def test_softmax_cross_entropy_and_its_gradient(draw: Draw, n: int, classes: int
 
     before = p.copy()
     mass = rows.astype(np.float64).sum(axis=1, keepdims=True)
-    gradient = lambda p: 0.7 * (p * mass - rows)  # noqa: E731
+
+    def gradient(p: Any) -> Any:
+        return 0.7 * (p * mass - rows)
+
     check(ops.softmax_cross_entropy_backward, gradient, [p], draw.out(n, classes), ("targets", targets), ("scale", 0.7))
     np.testing.assert_array_equal(p, before)
     np.testing.assert_array_equal(scores, held[0])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,7 +134,8 @@ def test_a_run_starts_from_the_first_weights(tmp_path: Path) -> None:
     save(material(TINY), tmp_path)
     worker = Worker("tinynn_fit")
     worker.answer({"do": "load", "form": "", "job": TINY.as_dict(), "folder": str(tmp_path)})
-    params, ends = worker.loaded[""].net.storage.params, []  # type: ignore[attr-defined]
+    contender: Any = worker.loaded[""]
+    params, ends = contender.net.storage.params, []
     for seed in (1, 1, 2):
         answer = worker.answer({"do": "run", "form": "", "seed": seed, "steps": 8})
         assert 0 < answer["seconds"] <= answer["call_seconds"]

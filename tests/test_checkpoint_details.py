@@ -15,13 +15,6 @@ import tinynn
 from tinynn import SGD, Affine, Sequential, SoftmaxCrossEntropy
 from tinynn.data import archive
 
-
-def backend_of(name: str) -> str:
-    if name == "llvm":
-        pytest.importorskip("llvmlite")
-    return name
-
-
 # By hand: ten steps an epoch, the last of four rows. A batch of a new length is run once, and recorded the second time.
 DUE = {4: {"7": 2}, 8: {"7": 2}, 10: {"7": 2, "4": 1}, 12: {"7": 2, "4": 1}, 16: {"7": 2, "4": 1}}
 DUE |= {n: {"7": 2, "4": 2} for n in (20, 24, 28, 30)}
@@ -29,7 +22,7 @@ DUE |= {n: {"7": 2, "4": 2} for n in (20, 24, 28, 30)}
 
 @pytest.mark.parametrize("backend", ["numpy", "llvm"])
 def test_each_is_written_when_it_is_due_and_says_where_the_run_stands(backend: str, tmp_path: Path) -> None:
-    net = network(backend_of(backend))
+    net = network(backend)
     trained(net, epochs=3, checkpoint=tmp_path, every=4, keep=99)
     headers = {int(path.stem[5:]): archive.read_header(path) for path in checkpoints(tmp_path)}
     assert list(headers) == list(DUE)
@@ -82,7 +75,6 @@ def test_the_arrays_of_a_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 3, 9, 10, 11, 19, 20, 21])
 def test_compiled_code_goes_on_from_where_batches_were_seen_once_or_twice(step: int, tmp_path: Path) -> None:
-    pytest.importorskip("llvmlite")
     net = network("llvm")
     expected = outcome(net, trained(net, epochs=4, checkpoint=tmp_path, every=1, keep=99))
     for path in checkpoints(tmp_path):

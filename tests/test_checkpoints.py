@@ -59,8 +59,6 @@ def resumed(path: Path, folder: Path, make: Callable[[], Any], train: Callable[.
 
 @pytest.mark.parametrize("backend", ["numpy", "llvm"])
 def test_from_each_of_200_steps_a_run_goes_on_to_the_bit(backend: str, tmp_path: Path) -> None:
-    if backend == "llvm":
-        pytest.importorskip("llvmlite")
     expected = whole(backend)
     assert whole(backend, checkpoint=tmp_path / "all", every=1, keep=STEPS) == expected
     paths = checkpoints(tmp_path / "all")

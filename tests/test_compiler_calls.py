@@ -177,16 +177,21 @@ for dtype in ("float32", "float64"):
             image, unfolded, pooled = given(1, 1, 4, n), given(1, 1, 2, 2, n), given(1, 1, 2, n)
             calls = [
                 partial(np.add, x, y, y), partial(np.exp, x, y), partial(np.copyto, x, byte, casting="unsafe"),
-                partial(np.add, wide, x, wide), partial(np.dot, a, b, square), partial(np.dot, a, given(7, n).T, square),
-                partial(np.dot, given(n, 5).T, b, square), partial(np.dot, given(40, 70), given(70, n), given(40, n)),
+                partial(np.add, wide, x, wide), partial(np.dot, a, b, square),
+                partial(np.dot, a, given(7, n).T, square), partial(np.dot, given(n, 5).T, b, square),
+                partial(np.dot, given(40, 70), given(70, n), given(40, n)),
                 partial(np.matmul, given(2, 5, n), given(2, 7, n).swapaxes(1, 2), given(2, 5, 7)),
-                partial(np.dot, x, y, one), partial(np.add.reduce, a, 0, None, x), partial(np.add.reduce, b, 1, None, y),
-                partial(np.add.reduce, a, None, None, one), partial(ops.take, wide, labels, given(3, n)),
+                partial(np.dot, x, y, one), partial(np.add.reduce, a, 0, None, x),
+                partial(np.add.reduce, b, 1, None, y), partial(np.add.reduce, a, None, None, one),
+                partial(ops.take, wide, labels, given(3, n)),
                 partial(ops.softmax_cross_entropy, scores, labels, p, one),
                 partial(ops.softmax_cross_entropy_backward, p, labels, 0.5, scores),
                 partial(ops.unfold, image, taps, unfolded), partial(ops.fold, unfolded, taps, image),
                 partial(ops.max_window, image, both, pooled),
-                partial(ops.max_window_backward, pooled, pooled, image, both, given(1, 1, 4, n), given(2, 1, 1, 2, n, dtype="?"), pooled),
+                partial(
+                    ops.max_window_backward,
+                    *(pooled, pooled, image, both, given(1, 1, 4, n), given(2, 1, 1, 2, n, dtype="?"), pooled),
+                ),
             ]
             for call in calls:
                 (fast,) = compiled([call])
@@ -195,7 +200,7 @@ for dtype in ("float32", "float64"):
             segment([loss_verb("count_hits", (scores, labels, guarded(np.zeros(1, "i8"), end)))])()
             apply(update_verb("momentum_update", (x, y, given(n), 0.1, 0.9, True, 0.1, n // 2, x)), {})
 print("done")
-'''  # noqa: E501
+'''
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pages are protected in another way there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -88,10 +89,12 @@ def test_larger_products(form: str) -> None:
 def test_the_products_above_are_made_in_every_way_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     ways: set[str] = set()
     holders = (products.Tile, "copy"), (products, "turn"), (transposition, "turned"), (inner.Inner, "tile")
+
+    def noted(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: (ways.add(name), original(*args))[1]
+
     for holder, name in holders:
-        original = getattr(holder, name)
-        noted = lambda *args, name=name, original=original: (ways.add(name), original(*args))[1]  # noqa: E731
-        monkeypatch.setattr(holder, name, noted)
+        monkeypatch.setattr(holder, name, noted(name, getattr(holder, name)))
     for form, used in (
         ("copied panels", {"copy"}),
         ("b turned first", {"turned"}),

@@ -179,8 +179,8 @@ def test_a_crash_fails_its_check_alone_and_says_where() -> None:
     assert failed.code is not None
     assert failed.code.endswith(" in backward")
     line = int(failed.code.split(":")[-1].split()[0])
-    with open(failed.code.rpartition(":")[0], encoding="utf-8") as file:  # noqa: PTH123
-        assert "dx.reshape" in file.readlines()[line - 1]
+    source = Path(failed.code.rpartition(":")[0]).read_text(encoding="utf-8")
+    assert "dx.reshape" in source.splitlines()[line - 1]
 
 
 def test_a_layer_that_ends_the_program_has_failed() -> None:

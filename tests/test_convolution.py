@@ -154,8 +154,8 @@ def build(layer: Any, shape: tuple[int, ...] = (3, 8, 8)) -> Callable[[], Any]:
 MISTAKES: dict[str, Case] = {
     "no filters": (lambda: Conv2D(0, 3), ConfigurationError, "Conv2D", "0", "Conv2D(16, 3)"),
     "kernel of 0": (lambda: Conv2D(4, 0), ConfigurationError, "Conv2D", "0", "(2, 3)"),
-    "kernel of three": (lambda: Conv2D(4, (3, 3, 3)), ConfigurationError, "Conv2D", "(3, 3, 3)", "vertical"),  # type: ignore[arg-type]
-    "stride of a half": (lambda: Conv2D(4, 3, stride=0.5), ConfigurationError, "Conv2D", "0.5", "(2, 3)"),  # type: ignore[arg-type]
+    "kernel of three": (lambda: Conv2D(4, (3, 3, 3)), ConfigurationError, "Conv2D", "(3, 3, 3)", "vertical"),  # pyright: ignore[reportArgumentType]
+    "stride of a half": (lambda: Conv2D(4, 3, stride=0.5), ConfigurationError, "Conv2D", "0.5", "(2, 3)"),  # pyright: ignore[reportArgumentType]
     "dilation 0": (lambda: Conv2D(4, 3, dilation=(1, 0)), ConfigurationError, "Conv2D", "0", "(2, 3)"),
     "negative padding": (lambda: Conv2D(4, 3, padding=-1), ConfigurationError, "Conv2D", "-1", '"same"'),
     "padding by another word": (lambda: Conv2D(4, 3, padding="valid"), ConfigurationError, "Conv2D", "valid", "same"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,7 @@ def test_floats_are_refused_and_not_rounded() -> None:
 
 
 def test_settings_that_cannot_be() -> None:
-    for V, D in ((0, 2), (3, 0), (2.5, 2)):
+    sizes: Any = ((0, 2), (3, 0), (2.5, 2))
+    for V, D in sizes:
         with pytest.raises(ConfigurationError):
-            Embedding(V, D)  # type: ignore[arg-type]
+            Embedding(V, D)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -218,7 +218,7 @@ def test_eight_threads_that_come_and_go() -> None:
 
 def test_a_class_that_keeps_a_list_of_its_subclasses_does_not_hear_of_it() -> None:
     class Listed(Affine):
-        kinds: list[type] = []  # noqa: RUF012
+        kinds: ClassVar[list[type]] = []
 
         def __init_subclass__(cls, *, name: str) -> None:
             cls.kinds.append(cls)

@@ -87,8 +87,6 @@ def test_step_by_step_all_is_as_before_the_step() -> None:
 
 @pytest.mark.parametrize("backend", ["numpy", "llvm"])
 def test_looking_at_every_step_changes_no_bit(backend: str) -> None:
-    if backend == "llvm":
-        pytest.importorskip("llvmlite")
     one, other = network(), network()
     trained(one)
     trained(other, finite="step")

@@ -97,7 +97,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[TinynnError], str, str]] = {
         "(2, 3), (2, 4)",
     ),
     "axis missing": (lambda: Graph(y=(Concat(2), "a", "b")).build((3,), (3,)), ShapeError, "layer y", "axis 2"),
-    "axis no integer": (lambda: Concat(0.5), ConfigurationError, "Concat", "0.5"),  # type: ignore[arg-type]
+    "axis no integer": (lambda: Concat(0.5), ConfigurationError, "Concat", "0.5"),  # pyright: ignore[reportArgumentType]
     "residual of another shape": (
         lambda: Sequential(Residual(Affine(3))).build((4,)),
         ShapeError,
@@ -145,7 +145,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[TinynnError], str, str]] = {
     "a gradient of a wrong shape": (lambda: wrong_gradient("backward"), ShapeError, "layer b", "(N, 3)"),
     "no gradient": (lambda: wrong_gradient("silent"), GradientError, "layer a", "None from all"),
     "fit without targets": (
-        lambda: fit(loss_of_two(), Any, (np.ones((2, 3)),), epochs=1),  # type: ignore[arg-type]
+        lambda: fit(loss_of_two(), Any, (np.ones((2, 3)),), epochs=1),  # pyright: ignore[reportArgumentType]
         ConfigurationError,
         "fit",
         "SGD(0.1)",

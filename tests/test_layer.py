@@ -89,7 +89,7 @@ def test_repr_shows_the_arguments_without_the_authors_help() -> None:
     assert repr(Gain()) == "Gain()"
     assert repr(Affine(3, W=np.ones((2, 3)), b=glorot)) == "Affine(3, W=<array (2, 3)>, b=glorot)"
     assert repr(Sequential(Affine(2), ReLU())) == "Sequential(Affine(2), ReLU())"
-    assert repr(Affine(np.int64(3))) in ("Affine(np.int64(3))", "Affine(3)")  # type: ignore[arg-type]
+    assert repr(Affine(np.int64(3))) in ("Affine(np.int64(3))", "Affine(3)")  # pyright: ignore[reportArgumentType]
 
 
 # --- empty

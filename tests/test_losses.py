@@ -245,7 +245,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "one weight for all classes": (lambda: once(SoftmaxCrossEntropy(2.0), LABELS), ConfigurationError, "3 of them"),
     "smoothing of 1": (lambda: SoftmaxCrossEntropy(label_smoothing=1.0), ConfigurationError, "label_smoothing"),
     "a label to ignore that is none": (
-        lambda: SoftmaxCrossEntropy(ignore=0.5),  # type: ignore[arg-type]
+        lambda: SoftmaxCrossEntropy(ignore=0.5),  # pyright: ignore[reportArgumentType]
         ConfigurationError,
         "integer",
     ),

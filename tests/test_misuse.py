@@ -79,9 +79,9 @@ CASES: dict[str, Case] = {
         "isfinite",
     ),
     # caches and gradients
-    "backward before forward": (lambda: net().backward(1.0, None), StateError, "Seq", "NoneType", "net.forward(x)"),  # type: ignore[arg-type]
+    "backward before forward": (lambda: net().backward(1.0, None), StateError, "Seq", "NoneType", "net.forward(x)"),  # pyright: ignore[reportArgumentType]
     "the pair as cache": (
-        lambda: bare().backward(X, bare().forward(X)),  # type: ignore[arg-type]
+        lambda: bare().backward(X, bare().forward(X)),  # pyright: ignore[reportArgumentType]
         StateError,
         "Sequential",
         "tuple",

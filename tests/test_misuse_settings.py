@@ -80,8 +80,8 @@ CASES: dict[str, Case] = {
     ),
     "no layers": (Sequential, ConfigurationError, "Sequential()", "none", "Sequential(Affine(10)"),
     "Affine(0)": (lambda: Affine(0), ConfigurationError, "Affine", "0", "Affine(10)"),
-    "Affine(2.5)": (lambda: Affine(2.5), ConfigurationError, "Affine", "2.5", "Affine(10)"),  # type: ignore[arg-type]
-    "Affine('10')": (lambda: Affine("10"), ConfigurationError, "Affine", "'10'", "Affine(10)"),  # type: ignore[arg-type]
+    "Affine(2.5)": (lambda: Affine(2.5), ConfigurationError, "Affine", "2.5", "Affine(10)"),  # pyright: ignore[reportArgumentType]
+    "Affine('10')": (lambda: Affine("10"), ConfigurationError, "Affine", "'10'", "Affine(10)"),  # pyright: ignore[reportArgumentType]
     "weights of another shape": (lambda: net(Affine(3, W=X)), ShapeError, "layer 0: Affine", "(6, 4)", "(rng, shape)"),
     "weights by name": (lambda: net(Affine(3, W="he")), ConfigurationError, "layer 0: Affine", "'he'", "init.he"),
     "NaN weights": (
@@ -105,7 +105,7 @@ CASES: dict[str, Case] = {
     # training
     "SGD(-1)": (lambda: SGD(-1), ConfigurationError, "SGD", "-1", "SGD(lr=0.1)"),
     "SGD(nan)": (lambda: SGD(np.nan), ConfigurationError, "SGD", "nan", "SGD(lr=0.1)"),
-    "SGD('0.1')": (lambda: SGD("0.1"), ConfigurationError, "SGD", "'0.1'", "SGD(lr=0.1)"),  # type: ignore[arg-type]
+    "SGD('0.1')": (lambda: SGD("0.1"), ConfigurationError, "SGD", "'0.1'", "SGD(lr=0.1)"),  # pyright: ignore[reportArgumentType]
     "l2=-1": (lambda: SGD(0.1, l2=-1), ConfigurationError, "SGD", "-1", "l2=1e-4"),
     "epochs=0": (lambda: learn(epochs=0), ConfigurationError, "fit", "0", "epochs=10"),
     "batch_size=0": (lambda: learn(batch_size=0), ConfigurationError, "fit", "0", "batch_size=32"),

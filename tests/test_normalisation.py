@@ -155,7 +155,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "eps of LayerNorm": lambda: LayerNorm(eps=-1e-5),
     "axis that is not there": lambda: Sequential(LayerNorm(axis=2)).build((3, 2)),
     "axis of RMSNorm": lambda: Sequential(RMSNorm(axis=-3)).build((3, 2)),
-    "axis no integer": lambda: LayerNorm(axis=0.5),  # type: ignore[arg-type]
+    "axis no integer": lambda: LayerNorm(axis=0.5),  # pyright: ignore[reportArgumentType]
     "groups that do not divide": lambda: Sequential(GroupNorm(2)).build((3, 2)),
     "no groups": lambda: GroupNorm(0),
 }

@@ -274,4 +274,4 @@ def test_images_and_their_bytes_stay_as_they_are_on_the_device(device: Any) -> N
 
 def test_a_backend_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="unknown backend"):
-        mlp().build((12,), backend=FakeDevice)  # type: ignore[arg-type]
+        mlp().build((12,), backend=FakeDevice)  # pyright: ignore[reportArgumentType]

@@ -308,7 +308,7 @@ def test_types_and_functions_are_told_apart_as_learning_rates() -> None:
 
     assert SGD(Callable()).lr == 0.1
     with pytest.raises(ConfigurationError):
-        SGD(Callable)  # type: ignore[arg-type]
+        SGD(Callable)  # pyright: ignore[reportArgumentType]
     assert SGD(lambda step: 1).lr == 1.0
     assert SGD(lambda step: 0.0).lr == 0.0
 

@@ -171,7 +171,7 @@ ROWS = (784,)
 MISTAKES: dict[str, Case] = {
     "window of 0": (lambda: MaxPool2D(0), ConfigurationError, "MaxPool2D", "0", "(2, 3)"),
     "stride of 0": (lambda: AveragePool2D(2, stride=0), ConfigurationError, "AveragePool2D", "0", "(2, 3)"),
-    "scale of a half": (lambda: Upsample2D(0.5), ConfigurationError, "Upsample2D", "0.5", "(2, 3)"),  # type: ignore[arg-type]
+    "scale of a half": (lambda: Upsample2D(0.5), ConfigurationError, "Upsample2D", "0.5", "(2, 3)"),  # pyright: ignore[reportArgumentType]
     "too small an image": (
         build(lambda: MaxPool2D(5)),
         ConfigurationError,

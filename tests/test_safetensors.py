@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from misuse_helpers import X, net
+from safetensors.numpy import load_file, save_file
 from saving_helpers import refused
 
 import tinynn
 from tinynn import Affine, DataError, Dropout, MissingExtraError, PReLU, SoftmaxCrossEntropy
 from tinynn.network import tensors_file
 
-safetensors: Any = pytest.importorskip("safetensors.numpy")
-
 
 def test_another_program_reads_what_is_saved(tmp_path: Path) -> None:
     first = net(Affine(5, W=np.ones((4, 5))), Dropout(0.5), PReLU(), Affine(3), SoftmaxCrossEntropy(), seed=1)
     first.save(tmp_path / "folder" / "net.safetensors")
-    found = safetensors.load_file(tmp_path / "folder" / "net.safetensors")
+    found = load_file(tmp_path / "folder" / "net.safetensors")
     assert found.keys() == {*first.storage.arrays(), "#argument/0"}
     for name, array in first.storage.arrays().items():
         np.testing.assert_array_equal(found[name], array)
@@ -31,12 +30,12 @@ def test_another_program_reads_what_is_saved(tmp_path: Path) -> None:
 def test_arrays_of_another_program_are_read_by_name(tmp_path: Path) -> None:
     path, first = tmp_path / "net.safetensors", net(Affine(3), seed=1)
     for metadata in (None, {"format": "pt", "library": "tinynn or another"}):
-        safetensors.save_file(first.storage.arrays(), path, metadata)
+        save_file(first.storage.arrays(), path, metadata)
         assert net(Affine(3)).load(path).predict(X).tobytes() == first.predict(X).tobytes()
         error = refused(lambda: tinynn.load(path), path)
         assert "not of which network" in error.what
         assert "net.load(path)" in str(error.fix)
-    safetensors.save_file(first.storage.arrays() | {"extra": np.ones(2)}, path)
+    save_file(first.storage.arrays() | {"extra": np.ones(2)}, path)
     with pytest.raises(tinynn.ShapeError, match="extra"):
         net(Affine(3)).load(path)
 
@@ -144,11 +143,11 @@ def test_metadata_that_tinynn_did_not_write_are_refused(tmp_path: Path) -> None:
     text = tensors_file.from_json(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])
     right = text["__metadata__"]["tinynn"]
     for wrong in ({"tinynn": ""}, {"tinynn": "{}"}, {"tinynn": right[:-1]}, {"tinynn": right + " "}, {"tinynm": right}):
-        safetensors.save_file(arrays, path, wrong)
+        save_file(arrays, path, wrong)
         refused(lambda: net(Affine(3)).load(path), path)
         refused(lambda: tinynn.load(path), path)
     for changed in ({"0.W": arrays["0.W"] + 1, "0.b": arrays["0.b"]}, {"0.V": arrays["0.W"], "0.b": arrays["0.b"]}):
-        safetensors.save_file(changed, path, {"tinynn": right})
+        save_file(changed, path, {"tinynn": right})
         assert "digest" in refused(lambda: net(Affine(3)).load(path), path).what
 
 

@@ -165,13 +165,13 @@ def test_repr() -> None:
 MISTAKES = {
     "cosine(0, 10)": (lambda: cosine(0, 10), "lr of cosine", "a number > 0", "0"),
     "cosine(0.1, 0)": (lambda: cosine(0.1, 0), "steps of cosine", "an integer >= 1", "0"),
-    "cosine(0.1, 2.5)": (lambda: cosine(0.1, 2.5), "steps of cosine", "an integer >= 1", "2.5"),  # type: ignore[arg-type]
+    "cosine(0.1, 2.5)": (lambda: cosine(0.1, 2.5), "steps of cosine", "an integer >= 1", "2.5"),  # pyright: ignore[reportArgumentType]
     "final=-1": (lambda: cosine(0.1, 10, final=-1), "final of cosine", "a number >= 0", "-1"),
-    "a schedule in a cosine": (lambda: cosine(cosine(0.1, 5), 5), "lr of cosine", "> 0", "cosine(lr=0.1"),  # type: ignore[arg-type]
+    "a schedule in a cosine": (lambda: cosine(cosine(0.1, 5), 5), "lr of cosine", "> 0", "cosine(lr=0.1"),  # pyright: ignore[reportArgumentType]
     "factor=0": (lambda: step_decay(0.1, 0, 5), "factor of step_decay", "a number > 0", "0"),
     "rate=nan": (lambda: exponential(0.1, math.nan), "rate of exponential", "a number > 0", "nan"),
     "rise=1": (lambda: one_cycle(0.1, 20, rise=1), "rise of one_cycle", "a number > 0 and < 1", "1"),
-    "warm_up('0.1x')": (lambda: warm_up("0.1x", 5), "to of warm_up", "a number > 0", "'0.1x'"),  # type: ignore[arg-type]
+    "warm_up('0.1x')": (lambda: warm_up("0.1x", 5), "to of warm_up", "a number > 0", "'0.1x'"),  # pyright: ignore[reportArgumentType]
 }
 
 
@@ -252,7 +252,7 @@ def test_a_schedule_that_overflows_says_so() -> None:
     assert "rate=2.0) at step 5000" in str(caught.value.where) and caught.value.got == "inf"
 
 
-@pytest.mark.parametrize("mistake", [lambda: SGD(cosine), lambda: warm_up(cosine, 5)])  # type: ignore[arg-type]
+@pytest.mark.parametrize("mistake", [lambda: SGD(cosine), lambda: warm_up(cosine, 5)])  # pyright: ignore[reportArgumentType]
 def test_a_schedule_without_its_settings_is_refused(mistake: Any) -> None:
     with pytest.raises(ConfigurationError, match="must be a finite number") as caught:
         mistake()

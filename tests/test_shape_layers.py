@@ -37,7 +37,7 @@ def test_a_scalar_for_each_row() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[], Any], type[TinynnError], str]] = {
-    "no tuple": (lambda: Reshape(3), ConfigurationError, "Reshape((1, 28, 28))"),  # type: ignore[arg-type]
+    "no tuple": (lambda: Reshape(3), ConfigurationError, "Reshape((1, 28, 28))"),  # pyright: ignore[reportArgumentType]
     "a size of 0": (lambda: Reshape((0, 3)), ConfigurationError, "(0, 3)"),
     "two free sizes": (lambda: Reshape((-1, -1)), ConfigurationError, "one of which may be -1"),
     "another number": (lambda: out(Reshape((5,))), ShapeError, "12 numbers"),

@@ -232,7 +232,10 @@ def test_rows_of_a_file_are_looked_at_when_their_step_comes(tmp_path: Path, whic
     data = tuple(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xt")
     optimizer = SGD(0.1)
     kind, says = (DataError, "nan") if which == "x" else (LabelError, "9")
-    case = lambda: fit(net(), optimizer, data, epochs=1, batch_size=1, progress=False)  # noqa: E731
+
+    def case() -> Any:
+        return fit(net(), optimizer, data, epochs=1, batch_size=1, progress=False)
+
     assert_helpful((case, kind, "fit, train, row 93", says, "repair" if which == "x" else "correct"))
     assert 0 < optimizer.steps_taken < 120
 

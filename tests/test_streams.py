@@ -220,7 +220,6 @@ def test_a_source_may_give_arrays_that_are_on_the_device(name: str) -> None:
 
 
 def test_compiled_steps_are_made_one_by_one() -> None:
-    pytest.importorskip("llvmlite")
     nets = []
     for data in ((X, T), Rows(X, T)):
         net = network(backend="llvm", dtype="float64")
@@ -257,10 +256,10 @@ def test_a_source_may_do_as_it_likes_with_what_it_is_given_and_gives() -> None:
             rows.sort()
             for before in self.given:
                 before[...] = 0
-            self.given = [x, t]
+            self.given = x, t
             return [x[: len(rows)], t[: len(rows)]]
 
-        given: list[np.ndarray] = []  # noqa: RUF012
+        given: tuple[np.ndarray, ...] = ()
 
     wild, tame = network(), network()
     quiet(wild, Wild(X, T))
@@ -309,8 +308,6 @@ def test_batches_have_the_order_of_bytes_of_the_machine() -> None:
 
 @pytest.mark.parametrize("backend", ["numpy", "llvm"])
 def test_a_second_run_uses_what_was_recorded_and_no_run_keeps_its_source(backend: str) -> None:
-    if backend == "llvm":
-        pytest.importorskip("llvmlite")
     net, twin = network(backend=backend), network(backend=backend)
     optimizer, other = SGD(0.1), SGD(0.1)
     source = Rows(X, T)
@@ -330,8 +327,6 @@ def test_a_second_run_uses_what_was_recorded_and_no_run_keeps_its_source(backend
 
 @pytest.mark.parametrize("backend", ["numpy", "llvm"])
 def test_arrays_and_sources_of_one_kind_by_turns(backend: str) -> None:
-    if backend == "llvm":
-        pytest.importorskip("llvmlite")
     net, twin = network(backend=backend, dtype="float64"), network(dtype="float64")
     optimizer, other = SGD(0.1), SGD(0.1)
     for data in ((X, T), Rows(X, T), Rows(X, T), (X, T), (X, T), Rows(X, T)):
@@ -341,7 +336,6 @@ def test_arrays_and_sources_of_one_kind_by_turns(backend: str) -> None:
 
 
 def test_an_order_is_not_asked_for_more_than_a_call_uses() -> None:
-    pytest.importorskip("llvmlite")
 
     class Asked(Order):
         def __getitem__(self, places: slice) -> np.ndarray:

@@ -303,7 +303,7 @@ def test_registering() -> None:
     assert register(Gain) is Gain  # and again, under another name
     register(name="tests.Gain")(Gain)
     assert name_of(Gain) == "tests.Gain"
-    for wrong in (lambda: register("Gain"), lambda: register(Gain()), lambda: register(None, name=3)(Gain)):  # type: ignore[arg-type]
+    for wrong in (lambda: register("Gain"), lambda: register(Gain()), lambda: register(None, name=3)(Gain)):  # pyright: ignore[reportArgumentType, reportCallIssue]
         with pytest.raises(ConfigurationError):
             wrong()
     for name in ("", "a\nb", "x" * 201):

@@ -22,7 +22,6 @@ def test_what_is_known_of_a_network_on_this_machine() -> None:
 
 
 def test_a_compiler_and_a_gpu_count_too() -> None:
-    pytest.importorskip("llvmlite")
     assert surroundings(Sequential(Affine(2)).build((3,), backend="llvm"))["llvmlite"]
     runtime = SimpleNamespace(getDeviceProperties=lambda number: {"name": b"Some GPU"})
     cupy = SimpleNamespace(__version__="14.2.0", cuda=SimpleNamespace(runtime=runtime))

@@ -17,14 +17,16 @@ import tinynn
 from tinynn import Affine, ConfigurationError, DataError, Layer, ReLU, Sequential, StateError
 from tinynn.backend import NumpyOps
 from tinynn.data import archive
+from tinynn.network import tensors_file
 
 
 def test_a_file_that_shrinks_while_it_is_read_has_another_digest() -> None:
     assert archive.digest_of(io.BytesIO(b"abc"), 10) == hashlib.sha256(b"abc").hexdigest().encode()
     data = npy(np.arange(6.0))
     cut: Any = SimpleNamespace(open=lambda m: io.BytesIO(data[:-8]))
+    member: Any = SimpleNamespace(filename="W.npy", file_size=len(data))
     with pytest.raises(EOFError, match=r"W\.npy' ends too early"):
-        archive.read_array(cut, SimpleNamespace(filename="W.npy", file_size=len(data)))  # type: ignore[arg-type]
+        archive.read_array(cut, member)
 
 
 def test_a_long_header_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,9 +37,6 @@ def test_a_long_header_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_safetensors_with_a_header_that_is_too_long_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("safetensors")
-    from tinynn.network import tensors_file
-
     path, net = tmp_path / "net.safetensors", network()
     net.save(path)
     with monkeypatch.context() as patch:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import onnx
+from ambient import numpys_own
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
@@ -43,13 +43,10 @@ class Stored(NamedTuple):
 @functools.cache
 def collect() -> list[Stored]:
     """Every case of the installed onnx package, sorted by name."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(0)  # noqa: NPY002
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), numpys_own(seed=0):
         warnings.simplefilter("ignore", RuntimeWarning)  # onnx's reference divides by 0 and overflows on purpose
         warnings.simplefilter("ignore", DeprecationWarning)  # some of its cases are older than NumPy 2.5
         cases = [(kind, case) for kind in KINDS for case in load_model_tests(kind=kind)]
-    np.random.set_state(before)  # noqa: NPY002
     return sorted((stored(kind, case) for kind, case in cases), key=lambda case: case.id)
 
 

@@ -270,8 +270,8 @@ class Uphill(Gain):
 
 class CrashWithoutDx(Gain):
     def backward(self, dy: Any, x: Any) -> Any:
-        dx = super().backward(dy, x) if self.needs_dx else None
-        return dx.reshape(x.shape)  # pyright: ignore[reportOptionalMemberAccess]
+        dx: Any = super().backward(dy, x) if self.needs_dx else None
+        return dx.reshape(x.shape)
 
 
 class NothingWithoutDx(Gain):
@@ -284,12 +284,12 @@ class NothingWithoutDx(Gain):
 
 class GlobalNoise(Half):
     def forward(self, x: Any) -> Any:
-        return x * 0.5 + 0 * np.random.standard_normal(), None  # noqa: NPY002
+        return x * 0.5 + 0 * np.random.standard_normal(), None
 
 
 class GlobalSeed(Half):
     def __init__(self) -> None:
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)
 
 
 class OverflowSilenced(Half):

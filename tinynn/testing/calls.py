@@ -70,14 +70,14 @@ def global_state(s: Subject) -> None:
     """global random numbers, and how NumPy treats overflow, stay as they are"""
 
     def ambient() -> Any:
-        drawn: Any = np.random.get_state()  # noqa: NPY002 -- to see that nobody has drawn from it
+        drawn: Any = np.random.get_state()
         return drawn[1].tobytes(), drawn[2:], random.getstate(), np.geterr()
 
-    numpys, pythons, xs = np.random.get_state(), random.getstate(), s.rows(3)  # noqa: NPY002
+    numpys, pythons, xs = np.random.get_state(), random.getstate(), s.rows(3)
     try:
         # As nobody would set them, so that one who sets them every time is seen as well.
         random.random()
-        np.random.random(3)  # noqa: NPY002
+        np.random.random(3)
         with np.errstate(over="warn", divide="warn", invalid="warn", under="ignore"):
             before = ambient()
             constructed(s.layer)
@@ -86,7 +86,7 @@ def global_state(s: Subject) -> None:
             specimen.predict(xs)
             after = ambient()
     finally:
-        np.random.set_state(numpys)  # noqa: NPY002
+        np.random.set_state(numpys)
         random.setstate(pythons)
     if after != before:
         raise ComplianceError(

@@ -51,7 +51,7 @@ class DeviceArray:
     """
 
     __slots__ = ("__weakref__", "_memory", "_x")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, x: np.ndarray, memory: Memory) -> None:
         self._x, self._memory = x, memory
