@@ -146,7 +146,8 @@ def test_rows_of_other_forms_are_left_to_numpy() -> None:
 def test_uniform(dtype: str, stream: str) -> None:
     for size, key, step in ((1, 0, 0), (3, 1, 2), (16, 2**24 - 1, 5), (1000, 12345, 2**24 - 1), (77, 7, 1)):
         out, bits = np.full((size, 3), 7, dtype), np.empty(3 * size, np.uint32)
-        check(ops.uniform, [np.array([key, step], stream), out, bits], [out])
+        for first in ((), (5,), (2**32 - 2,), (2**40 + 3,)):
+            check(ops.uniform, [np.array([key, step], stream), out, bits, *first], [out])
 
 
 # --- updates

@@ -114,12 +114,14 @@ def test_other_dtypes_take_the_reference() -> None:
 
 
 @settings(max_examples=60)
-@given(devices, dtypes, st.integers(0, 2**24 - 1), st.integers(0, 2**24 - 1), shapes, st.booleans())
-def test_uniform(device: EmulatedDevice, dtype: str, key: int, step: int, shape: Any, other: bool) -> None:
+@given(
+    devices, dtypes, st.integers(0, 2**24 - 1), st.integers(0, 2**24 - 1), shapes, st.booleans(), st.integers(0, 2**34)
+)
+def test_uniform(device: EmulatedDevice, dtype: str, key: int, step: int, shape: Any, other: bool, first: int) -> None:
     stream = np.array([key, step], "int64" if other else dtype)
     out = np.full(shape, np.nan, dtype)
     launches = out.size and not other
-    args = [stream, out, np.zeros(out.size, np.uint32)]
+    args = [stream, out, np.zeros(out.size, np.uint32), first]
     compare(device, "uniform", args, [1], *(["uniform"] if launches else []), work=[2])
 
 

@@ -18,10 +18,10 @@ from tinynn.backend import NumpyOps
 OPS = NumpyOps()
 
 
-def uniform(key: int, step: int, shape: tuple[int, ...], dtype: str = "float64") -> np.ndarray:
+def uniform(key: int, step: int, shape: tuple[int, ...], dtype: str = "float64", **place: int) -> np.ndarray:
     out = np.full(shape, np.nan, dtype)
     stream = np.array([key, step], dtype)
-    assert OPS.uniform(stream, out=out, bits=np.empty(out.size, np.uint32)) is out
+    assert OPS.uniform(stream, out=out, bits=np.empty(out.size, np.uint32), **place) is out
     np.testing.assert_array_equal(stream, [key, step])
     return out
 
@@ -48,6 +48,13 @@ def test_the_bits_are_those_of_the_hash_in_whole_numbers() -> None:
         start = hashed(key * 0x9E3779B9 % 2**32 ^ step)
         right = [hashed((i * 0x9E3779B9 + start) % 2**32) >> 8 for i in range(1000)]
         assert (uniform(key, step, (1000,)) * 2**24).astype(int).tolist() == right
+
+
+def test_a_part_has_the_bits_that_it_has_in_the_whole() -> None:
+    whole = uniform(12345, 7, (10, 6))
+    for first in range(10):
+        np.testing.assert_array_equal(uniform(12345, 7, (10 - first, 6), first=6 * first), whole[first:])
+    np.testing.assert_array_equal(uniform(12345, 7, (4,), first=2**32), whole.ravel()[:4])  # counted with 32 bits
 
 
 def test_numbers_are_spread_evenly() -> None:

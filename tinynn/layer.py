@@ -137,6 +137,11 @@ class Layer:
         room = self.empty(name, tuple(x.shape[axis] for axis in order))
         return room.transpose(sorted(range(x.ndim), key=order.__getitem__))
 
+    @property
+    def first_row(self) -> int:
+        """Which row of the whole batch this one begins with: 0, unless several processes share it."""
+        return self._built().build.first_row
+
     # --- what a user may ask a layer
 
     @property
@@ -163,13 +168,13 @@ class Layer:
         """`build` as a part of a network; containers, whose own `build` is for the user, override it."""
         return self.build(*shapes)
 
-    def _built(self) -> Site:
+    def _built(self, what: str = "is used before it was built") -> Site:
         if self._site is None:
             raise NotBuiltError(
-                f"{type(self).__name__} is used before it was built",
+                f"{type(self).__name__} {what}",
                 where=repr(self),
                 expected="a built network",
-                got="layers without parameters",
+                got="a layer that has not been built",
                 fix="call net.build(shape) first, shape being that of one example",
             )
         return self._site
@@ -198,14 +203,8 @@ class Layer:
         self.__dict__[name] = value
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("__") and self._site is None:
-            raise NotBuiltError(
-                f"{type(self).__name__} has no attribute {name!r} before it is built",
-                where=repr(self),
-                expected="a built network",
-                got="a layer that has not been built",
-                fix="call net.build(shape) first, shape being that of one example",
-            )
+        if not name.startswith("__"):
+            self._built(f"has no attribute {name!r} before it is built")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -31,8 +31,11 @@ class Declaration(NamedTuple):
 class Build:
     """One call of a network's `build`: what all its layers share.
 
-    `undo` holds what each layer was before. `open`: whether layers may still declare arrays.
+    `undo` holds what each layer was before. `open`: whether layers may still declare arrays. `first_row`: which row of
+    the whole batch a batch begins with; 0 unless several processes share it.
     """
+
+    first_row = 0
 
     def __init__(self, ops: Ops, dtype: np.dtype, root: weakref.ref[Any]) -> None:
         self.ops, self.dtype, self.root = ops, dtype, root

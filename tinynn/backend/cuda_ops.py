@@ -82,8 +82,9 @@ class CudaOps(DeviceOps):
 
     # --- random numbers
 
-    def uniform(self, stream: Array, out: Array, bits: Array) -> Array:
-        return out if uniform.uniform(self.kernels, GOLDEN, stream, out) else super().uniform(stream, out, bits)
+    def uniform(self, stream: Array, out: Array, bits: Array, first: int = 0) -> Array:
+        done = uniform.uniform(self.kernels, GOLDEN, stream, out, first)
+        return out if done else super().uniform(stream, out, bits, first)
 
     # --- softmax
 

@@ -13,16 +13,17 @@ class RandomVerbs(Verbs):
     """A number is a hash of (key, step, place), as in the counter-based generators of Salmon and others, 2011."""
 
     @whole
-    def uniform(self, stream: Array, out: Array, bits: Array) -> Array:
+    def uniform(self, stream: Array, out: Array, bits: Array, first: int = 0) -> Array:
         """out = numbers in [0, 1), multiples of 2^-24, a function of the stream and of the place in `out` alone.
 
         `stream`: two whole numbers from 0 to 2^24 - 1, key and step, of any dtype. The place is counted as out.ravel()
-        counts it, the last axis fastest. `out` is contiguous; `bits` (out.size,), uint32, is overwritten.
+        counts it, the last axis fastest, from `first` on. `out` is contiguous; `bits` (out.size,), uint32, is
+        overwritten.
         """
         xp = self.xp
         # One element each, not scalars: arrays of integers wrap around silently, as is meant.
         key, step = stream[:1].astype(xp.uint32), stream[1:].astype(xp.uint32)
-        start = self._hashed(key * GOLDEN ^ step)
+        start = self._hashed(key * GOLDEN ^ step) + xp.uint32(first * GOLDEN % 2**32)
         bits[...] = xp.arange(len(bits), dtype=xp.uint32)
         xp.multiply(bits, GOLDEN, out=bits)
         xp.add(bits, start, out=bits)

@@ -21,10 +21,11 @@ ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B))
 
 @dataclass(frozen=True)
 class Uniform:
-    """out[i] = hash(i GOLDEN + hash(key GOLDEN ^ step)) / 2^32, cut to 24 bits; `stream` holds key and step."""
+    """out[i] = hash((first + i) GOLDEN + hash(key GOLDEN ^ step)) / 2^32, cut to 24 bits; `stream`: key and step."""
 
     stream: np.ndarray
     out: np.ndarray
+    first: int
 
     @property
     def work(self) -> int:
@@ -40,8 +41,8 @@ class Uniform:
         key, step = (code(f"fptoui {given} {code.load(stream, i, given)} to i32") for i in range(2))
         start = hashed(code, one, code(f"xor i32 {code(f'mul i32 {key}, {GOLDEN}')}, {step}"))
         start = code.splat(start, type)
-        first = ", ".join(f"i32 {i * GOLDEN % 2**32}" for i in range(lanes))
-        places = f"<{first}>" if lanes > 1 else "0"
+        each = [(self.first + i) * GOLDEN % 2**32 for i in range(lanes)]
+        places = f"<{', '.join(f'i32 {place}' for place in each)}>" if lanes > 1 else str(each[0])
 
         def body(i: Any, active: int) -> None:
             at = code.splat(code(f"trunc i64 {i} to i32"), type)
@@ -70,8 +71,8 @@ def hashed(code: Code, type: Type, x: str) -> str:
 
 def uniform(name: str, args: Sequence[Any]) -> Uniform | None:
     """A call of the verb as one that can be compiled, or None."""
-    if name != "uniform" or not usable(*args):
+    if name != "uniform" or not usable(*args[:3]):
         return None
-    stream, out, _ = args
+    stream, out, _, first = (*args, 0)[:4]
     floats = {stream.dtype, out.dtype} <= FLOATS.keys()
-    return Uniform(stream, out) if floats and out.flags.c_contiguous and stream.flags.c_contiguous else None
+    return Uniform(stream, out, first) if floats and out.flags.c_contiguous and stream.flags.c_contiguous else None

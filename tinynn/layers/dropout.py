@@ -20,9 +20,9 @@ class Dropout(Layer):
     Backward: dx = dy mask / (1 - rate).
     Predict:  y = x.
     Note:     the mask is a function of (key, step, place in the batch), so nothing has to be drawn in order, and NumPy
-              and CuPy have the same one. The key follows from the network's seed and the layer's name; the step counts
-              the forward passes. Both are state, so a run that was saved goes on with the masks that would have come;
-              they repeat after 16.7 million steps.
+              and CuPy have the same one, as have the processes that share a batch. The key follows from the network's
+              seed and the layer's name; the step counts the forward passes. Both are state, so a run that was saved
+              goes on with the masks that would have come; they repeat after 16.7 million steps.
     Errors:   ConfigurationError for a rate outside 0 <= rate < 1.
     Source:   Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout", 2014.
     """
@@ -41,7 +41,8 @@ class Dropout(Layer):
     def forward(self, x: Array) -> tuple[Array, Array]:
         xp = self.xp
         u = self.empty("u", x.shape)
-        self.ops.uniform(self.stream, out=u, bits=self.empty("bits", (x.size,), xp.uint32))
+        first = self.first_row * math.prod(x.shape[1:])
+        self.ops.uniform(self.stream, out=u, bits=self.empty("bits", (x.size,), xp.uint32), first=first)
         step = self.stream[1:]
         xp.remainder(xp.add(step, 1, out=step), STEPS, out=step)
         mask = xp.greater_equal(u, self.limit, out=u, casting="unsafe")
