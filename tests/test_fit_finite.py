@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,7 @@ def test_after_a_run_that_looked_the_next_one_does_not() -> None:
 
 
 def test_an_epoch_that_takes_long_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("tinynn.training.fit"), "PATIENCE", 0.0)
+    monkeypatch.setattr("tinynn.training.epoch.PATIENCE", 0.0)
     net = rooted()
     with pytest.raises(StateError, match="the run diverged") as caught:
         unstable(net)

@@ -156,9 +156,9 @@ def by_python(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     original = Step.__call__
 
-    def step(self: Step, batch: Any) -> Any:
+    def step(self: Step, batch: Any, n: int) -> Any:
         made.append(len(batch[0]))
-        return original(self, batch)
+        return original(self, batch, n)
 
     monkeypatch.setattr(Step, "__call__", step)
     return made

@@ -37,6 +37,7 @@ RANKS = (
     "specimen",
     "gradcheck",
     "pictures",
+    "distributed",
     "training",
     "testing",
     "sklearn onnx torch",
@@ -140,7 +141,7 @@ def test_all_is_complete() -> None:
     own = {
         name for name, thing in vars(tinynn).items() if not name.startswith("_") and not isinstance(thing, ModuleType)
     }
-    assert set(names) == own | {"datasets", "init", "pictures"}
+    assert set(names) == own | {"datasets", "distributed", "init", "pictures"}
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "tinynn"])

@@ -30,7 +30,7 @@ from tinynn.training import History, fit
 from tinynn.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
-    from tinynn import datasets, pictures
+    from tinynn import datasets, distributed, pictures
 
 __all__ = [
     "ConfigurationError",
@@ -50,6 +50,7 @@ __all__ = [
     "TinynnError",
     "check_finite",
     "datasets",
+    "distributed",
     "fit",
     "gradcheck",
     "init",
@@ -67,7 +68,7 @@ registry.register(Graph)
 
 
 def __getattr__(name: str) -> typing.Any:
-    """`datasets` and `pictures` when they are first asked for: what reads and writes files takes 15 ms to import."""
-    if name in ("datasets", "pictures"):
+    """`datasets` and the like when they are first asked for: what reads and writes files takes 15 ms to import."""
+    if name in ("datasets", "distributed", "pictures"):
         return importlib.import_module(f"tinynn.{name}")
     raise AttributeError(f"module 'tinynn' has no attribute {name!r}")

@@ -73,6 +73,6 @@ def uniform(name: str, args: Sequence[Any]) -> Uniform | None:
     """A call of the verb as one that can be compiled, or None."""
     if name != "uniform" or not usable(*args[:3]):
         return None
-    stream, out, _, first = (*args, 0)[:4]
+    (stream, out, _), first = args[:3], args[3] if len(args) > 3 else 0
     floats = {stream.dtype, out.dtype} <= FLOATS.keys()
     return Uniform(stream, out, first) if floats and out.flags.c_contiguous and stream.flags.c_contiguous else None

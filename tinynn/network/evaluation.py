@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tinynn.errors import StateError
 from tinynn.network.inputs import as_array, find_nan, receive, refuse_not_finite, refuse_rows
 from tinynn.network.sources import Mapped, Source, check_targets, is_mapped, is_source
 
-__all__ = ["Evaluation", "evaluate", "loss_of"]
+__all__ = ["Evaluation", "evaluate", "loss_of", "sums"]
 
 
 class Evaluation(NamedTuple):
@@ -23,11 +23,25 @@ class Evaluation(NamedTuple):
     loss: float
     accuracy: float
 
+    @classmethod
+    def of(cls, sums: np.ndarray) -> Self:
+        """From the sum of losses, that of weights, how many rows are right, and how many were judged."""
+        total, weight, right, counted = sums.tolist()
+        return cls(total / (weight or 1.0), right / counted if counted else float("nan"))
+
 
 def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
     """What `Network.evaluate` says, from inputs and targets.
 
     Errors: StateError, ShapeError, LabelError, DataError.
+    """
+    return Evaluation.of(sums(net, data, batch_size))
+
+
+def sums(net: Any, data: tuple[Array, ...], batch_size: int, turn: tuple[int, int] = (0, 1)) -> np.ndarray:
+    """Sum of losses, sum of weights, rows that are right, rows that were judged.
+
+    `turn`: (k, n) looks at every n-th batch only, from number k on.
     """
     loss = loss_of(net, "this network does not end in a loss")
     batch_size = positive_integer(batch_size, "batch_size", where=net.where, fix="leave it out, or 1024")
@@ -36,7 +50,7 @@ def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
     total = weight = 0.0
     right = counted = 0
     with np.errstate(over="ignore", invalid="ignore"):
-        for start, xs in blocks(net, data, batch_size):
+        for start, xs in blocks(net, data, batch_size, turn):
             scores, *targets = net.run_scores(xs)
             share = float(to_host(loss.total_weight(*targets)))
             part = float(to_host(loss.forward(scores, *targets)[0])) * share
@@ -47,7 +61,7 @@ def evaluate(net: Any, data: tuple[Array, ...], batch_size: int) -> Evaluation:
             if (verdict := loss.verdict(scores, targets[0])) is not None:
                 right += int(to_host((verdict == 1).sum()))
                 counted += int(to_host((verdict >= 0).sum()))
-    return Evaluation(total / (weight or 1.0), right / counted if counted else float("nan"))
+    return np.array([total, weight, right, counted])
 
 
 def loss_of(net: Any, what: str) -> Any:
@@ -64,7 +78,9 @@ def loss_of(net: Any, what: str) -> Any:
     return net.final_loss
 
 
-def blocks(net: Any, data: tuple[Any, ...], batch_size: int) -> Iterator[tuple[int, tuple[Array, ...]]]:
+def blocks(
+    net: Any, data: tuple[Any, ...], batch_size: int, turn: tuple[int, int] = (0, 1)
+) -> Iterator[tuple[int, tuple[Array, ...]]]:
     """The data by `batch_size` rows, and the number of the first of them; targets are looked at before they are met.
 
     `data`: arrays, or one source; that, and what lies in files, is read block by block.
@@ -77,11 +93,11 @@ def blocks(net: Any, data: tuple[Any, ...], batch_size: int) -> Iterator[tuple[i
     if source is None:
         xs = receive(net, data, targets=True)
         check_targets(net, [net.ops.to_host(t) for t in xs[len(net.input_names) :]])
-        for start in range(0, len(xs[0]), batch_size):
+        for start in range(turn[0] * batch_size, len(xs[0]), turn[1] * batch_size):
             yield start, tuple([x[start : start + batch_size] for x in xs])
     else:
         checked = source if isinstance(source, Source) else Source(net, source, "evaluate", finite=False)
-        for start in range(0, len(checked), batch_size):
+        for start in range(turn[0] * batch_size, len(checked), turn[1] * batch_size):
             rows = np.arange(start, min(start + batch_size, len(checked)))
             yield start, receive(net, checked.take(rows), targets=True)
 

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from tinynn.errors import StateError
 from tinynn.history import History
 from tinynn.network import Network
 from tinynn.network.finite import CHECKING
 from tinynn.training.arguments import check_arguments
 from tinynn.training.course import Course
+from tinynn.training.epoch import one_epoch
 from tinynn.training.examples import checked
-from tinynn.training.finite import Watch, born, retold
+from tinynn.training.finite import Watch
 from tinynn.training.interrupt import Interruptible
-from tinynn.training.order import Order, order_of
+from tinynn.training.order import order_of
 from tinynn.training.progress import Progress
-from tinynn.training.steps import Steps, steps_of
-
-if TYPE_CHECKING:
-    from tinynn.training.keeper import Keeper
+from tinynn.training.steps import steps_of
 
 __all__ = ["Optimizer", "fit"]
-
-PATIENCE = 600.0  # seconds of an epoch up to which its steps are made again, to find where it went wrong
 
 
 class Optimizer(Protocol):
@@ -58,6 +51,7 @@ def fit(
     finite: str = "epoch",
     callbacks: Sequence[Callable[[History], Any]] = (),
     report: str | os.PathLike[str] | None = None,
+    comm: Any = None,
 ) -> History:
     """For every batch of every epoch: forward, backward, step.
 
@@ -94,6 +88,10 @@ def fit(
     run: settings, curves, mistakes, first weights, and `net.explain` of the last batch. It needs the extra `plot`.
     Where epochs are shorter than the writing, not after each of them: it takes a third of the time at most.
 
+    `comm`: `tinynn.distributed.Ranks()`, or a communicator of mpi4py: each of its processes calls fit alike, makes its
+    part of each batch, and all of them learn what one would from the whole; `batch_size` is that of the whole. Rank 0
+    alone prints, and writes checkpoint and report. See `tinynn.distributed`.
+
     Ctrl-C ends the run after the step or the call that it meets: the epochs so far are returned, the network keeps what
     it has learned. With `checkpoint` so does SIGTERM, which then takes its course.
     Errors: TinynnError of the kind that fits; NonFiniteError, a StateError, for what is no longer finite: network and
@@ -101,46 +99,64 @@ def fit(
     checkpoint that cannot be written or read.
     """
     counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "every": every, "keep": keep}
-    check_arguments(optimizer, validation, checkpoint, resume, finite, callbacks, order, **counts)
-    data = checked(net, train, "train")
-    if validation is not None:
-        validation = checked(net, validation, "validation")
-    rows, course = len(data[0]), Course(net, optimizer)
-    shown = Progress(progress, epochs, steps=-(-rows // batch_size))
-    recorded = steps_of(net, optimizer, data, batch_size, capture and not CHECKING.get())
-    # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        Interruptible(terminable=checkpoint is not None) as run,
-        recorded as steps,
-        contextlib.ExitStack() as stack,
-    ):
+    with contextlib.ExitStack() as stack:
+        ranks = None
+        if comm is not None:
+            from tinynn.distributed import Ranks  # not at the top: few runs have several processes
+
+            ranks = stack.enter_context(Ranks.of(comm))
+        with ranks.together() if ranks is not None else contextlib.nullcontext():
+            check_arguments(optimizer, validation, checkpoint, resume, finite, callbacks, order, **counts)
+            data = checked(net, train, "train")
+            if validation is not None:
+                validation = checked(net, validation, "validation")
+        first = ranks is None or ranks.first
+        rows, course = len(data[0]), Course(net, optimizer)
+        shown = Progress(progress if first else False, epochs, steps=-(-rows // batch_size))
+        # A run that overflows is told of once, as a StateError, and not by a warning from within a layer.
+        stack.enter_context(np.errstate(over="ignore", invalid="ignore"))
+        run = stack.enter_context(Interruptible(terminable=checkpoint is not None))
+        replicas = None
+        if ranks is not None and ranks.size > 1:
+            from tinynn.training.replicas import Replicas
+
+            replicas = stack.enter_context(Replicas(ranks, net, batch_size, run))
+            said = {"seed": seed, "finite": finite, "resume": resume, "optimizer": optimizer}
+            asked = {"checkpoint": checkpoint is not None, "order": order is not None}
+            replicas.agree({**counts, **said, **asked}, data, validation)
+        captured = capture and not CHECKING.get()
+        steps = stack.enter_context(steps_of(net, optimizer, data, batch_size, captured, replicas))
         steps.watch = Watch(net) if finite == "step" else None
         keeper = None
         if checkpoint is not None:
             from tinynn.training.keeper import Keeper  # not at the top: files and archives take 13 ms to import
 
             keeper = Keeper(checkpoint, course, steps, rows, seed=seed, every=every, keep=keep, resume=resume)
+        elif replicas is not None:
+            replicas.begin(course)
         page = None
-        if report is not None:
+        if report is not None and first:
             from tinynn.training.report import Report  # not at the top: few runs have one
 
             options = {"patience": patience, "finite": finite, "capture": capture}
             page = Report(report, course, steps, validation, rows=rows, seed=seed, epochs=epochs, **options)
             stack.enter_context(page)
         while course.epoch < epochs and course.history.stopped == "finished":
-            one_epoch(course, steps, order_of(seed, course.epoch, rows, order), shown, run, keeper)
+            places = order_of(seed, course.epoch, rows, order)
+            if replicas is not None and order is not None:
+                replicas.compare(places, "the order of the rows")
+            one_epoch(course, steps, places, shown, run, keeper)
             if run.asked:
                 course.history.stopped = "interrupted"
             else:
                 if validation is not None:
-                    result = net.evaluate(*validation)
+                    result = net.evaluate(*validation) if replicas is None else replicas.evaluate(validation)
                     course.judge(result.loss, result.accuracy, patience)
                 shown.end(course.history)
                 course.begin()
             try:
                 if not run.asked:
-                    course.tell(callbacks)
+                    course.tell(callbacks) if replicas is None else replicas.tell(course, callbacks)
             finally:  # what a callback does is not to cost the epoch
                 if keeper is not None:
                     keeper.write()
@@ -149,64 +165,3 @@ def fit(
         if course.best is not None:
             course.best.restore()
     return course.history
-
-
-def one_epoch(
-    course: Course, steps: Steps, order: np.ndarray | Order, shown: Progress, run: Interruptible, keeper: Keeper | None
-) -> None:
-    """The steps of an epoch that are still to be made, up to Ctrl-C.
-
-    Errors: StateError when loss or parameters are no longer finite; DataError for a checkpoint that cannot be written.
-    """
-    shown.start(course.epoch, course.done)
-    started = time.perf_counter()
-    for done in steps(order, course.tally, course.done, keeper.pause if keeper is not None else None):
-        course.steps += done - course.done
-        course.done = done
-        shown.step(done)
-        if run.asked:
-            break
-        if keeper is not None and keeper.due:
-            course.net.ops.wait()
-            course.seconds += time.perf_counter() - started
-            refuse_divergence(course, steps, order, shown)
-            keeper.write()
-            started = time.perf_counter()
-    course.net.ops.wait()
-    course.seconds += time.perf_counter() - started
-    if run.asked and keeper is None:
-        shown.end(None)
-        return
-    refuse_divergence(course, steps, order, shown)  # no checkpoint is made of what cannot be gone on with
-    if run.asked:
-        shown.end(None)
-    else:
-        course.end()
-
-
-def refuse_divergence(course: Course, steps: Steps, order: np.ndarray | Order, shown: Progress) -> None:
-    """Errors: StateError, of the kind that names the layer where it can be found; all is as it was before the epoch."""
-    net, storage = course.net, course.net.storage
-    largest = float(net.ops.to_host(abs(storage.params).max())) if storage.params.size else 0.0
-    loss = course.tally.loss()
-    if math.isfinite(loss) and math.isfinite(largest):
-        return
-    shown.end(None)
-    course.before.restore()
-    what = f"the run diverged in epoch {course.epoch + 1}"
-    after = "network and optimizer are as they were before the epoch"
-    found, fix = None, "a smaller learning rate, or inputs of smaller size (Rescale)"
-    if course.seconds < PATIENCE:
-        found = born(net, course.optimizer, steps.batches, order)
-        course.before.restore()
-    else:
-        fix += '; fit(..., finite="step") looks at every step, and names the layer'
-    if found is not None:
-        raise retold(found, f"{what}: {found.what}", f"{found.where}; {after}")
-    raise StateError(
-        what,
-        where=f"fit, epoch {course.epoch + 1}; {after}",
-        expected="a finite loss and finite parameters",
-        got=f"a loss of {loss}, a largest parameter of {largest}",
-        fix=fix,
-    )

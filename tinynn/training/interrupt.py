@@ -10,14 +10,21 @@ __all__ = ["Interruptible"]
 
 
 class Interruptible:
-    """Within `with Interruptible() as run:` the first Ctrl-C only sets `run.asked`, so that no update is torn in two.
+    """Within `with Interruptible() as run:` the first Ctrl-C only makes `run.asked` true: no update is torn in two.
 
     A second Ctrl-C raises KeyboardInterrupt as usual. `terminable`: so does SIGTERM, which schedulers of clusters send
     some time before they kill; after the block it takes the course that it would have taken. Outside the main thread,
-    where Python allows no signal handlers, nothing is changed.
+    where Python allows no signal handlers, nothing is changed. `heard`: whether this process was asked; where several
+    train together `agreed` says whether one of them was, as all know at the same step.
     """
 
-    asked = False
+    heard = False
+    agreed: bool | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether the run is to end."""
+        return self.heard if self.agreed is None else self.agreed
 
     def __init__(self, terminable: bool = False) -> None:
         self.terminable = terminable
@@ -51,6 +58,6 @@ class Interruptible:
 
         if number == signal.SIGTERM:
             self.ended_by = number
-        elif self.asked:
+        elif self.heard:
             raise KeyboardInterrupt
-        self.asked = True
+        self.heard = True

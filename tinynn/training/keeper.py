@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import warnings
@@ -25,7 +26,8 @@ SAMPLE = 32  # rows by which data are known again
 class Keeper:
     """`every`: steps from one checkpoint to the next, besides those at the ends of epochs; None for these alone.
 
-    With `resume` the course then stands where the newest checkpoint has it.
+    With `resume` the course then stands where the newest checkpoint has it; a RuntimeWarning says what is not as it
+    was. Where several processes train together the first one reads and writes for all.
     Errors: those of `Checkpoints`.
     """
 
@@ -52,12 +54,21 @@ class Keeper:
             "optimizer": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(course.optimizer)),
             "surroundings": surroundings(course.net),
         }
-        pack(course)  # what cannot be written is said before the first step
-        self.checkpoints = Checkpoints(folder, keep, about)
-        if resume:
-            self.resume()
-        else:
-            self.checkpoints.refuse_others()
+        replicas, self.checkpoints, found = steps.replicas, None, None
+        if replicas is not None:
+            about["surroundings"]["ranks"] = str(replicas.ranks.size)
+        with replicas.ranks.together() if replicas is not None else contextlib.nullcontext():
+            if replicas is None or replicas.ranks.first:
+                pack(course)  # what cannot be written is said before the first step
+                self.checkpoints = Checkpoints(folder, keep, about)
+                found = self.checkpoints.restore(course) if resume else self.checkpoints.refuse_others()
+        seen = {} if found is None else found.seen
+        if replicas is not None:
+            seen = dict(replicas.begin(course, list(seen.items())))
+        warm_up(steps, Order(seed, course.epoch, rows), seen)
+        if found is not None and found.changed:
+            what = f"fit goes on from {found.path.name}, but perhaps not to the bit as it would have gone"
+            warnings.warn(f"{what}: {'; '.join(found.changed)}", RuntimeWarning, stacklevel=3)
 
     def pause(self, done: int) -> int:
         """After how many steps of the epoch the next checkpoint is due, seen from `done`."""
@@ -73,18 +84,12 @@ class Keeper:
 
     def write(self) -> None:
         """A checkpoint of the course as it stands. Errors: DataError."""
-        step = self.steps.step
-        self.checkpoints.write(self.course, {n: 2 if n in step.replays else 1 for n in step.seen})
-
-    def resume(self) -> None:
-        """Goes back to the newest checkpoint, if there is one; one RuntimeWarning says what is not as it was."""
-        found = self.checkpoints.restore(self.course)
-        if found is None:
-            return
-        warm_up(self.steps, Order(self.seed, self.course.epoch, self.rows), found.seen)
-        if found.changed:
-            what = f"fit goes on from {found.path.name}, but perhaps not to the bit as it would have gone"
-            warnings.warn(f"{what}: {'; '.join(found.changed)}", RuntimeWarning, stacklevel=4)
+        step, replicas = self.steps.step, self.steps.replicas
+        with replicas.ranks.together() if replicas is not None else contextlib.nullcontext():
+            if self.checkpoints is not None:
+                self.checkpoints.write(self.course, {n: 2 if n in step.replays else 1 for n in step.seen})
+        if replicas is not None:
+            replicas.forget(self.course.tally)
 
 
 def warm_up(steps: Steps, order: Order, seen: dict[int, int]) -> None:
@@ -97,9 +102,10 @@ def warm_up(steps: Steps, order: Order, seen: dict[int, int]) -> None:
         if not (steps.step.capture and 0 < length <= min(len(order), steps.batches.batch_size)):
             continue
         before = state.copy()
-        batch = steps.batches.gather(order[:length])
+        rows = order[:length] if steps.replicas is None else steps.replicas.own(order[:length])
+        batch = steps.batches.gather(rows)
         for _ in range(times):
-            steps.step(batch)
+            steps.step(batch, length)
             state[...] = before
         steps.begun = True
 

@@ -41,10 +41,8 @@ def pack(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             numbers["snapshots"][name] = others
     for name in LISTS:
         arrays[f"#history/{name}"] = np.array(getattr(course.history, name), np.float64)
-    tally = course.tally
-    tally.count()
-    arrays["#tally/sums"] = np.array([tally.number(tally.total), tally.number(tally.weight)])
-    arrays["#tally/counts"] = np.array([int(tally.number(tally.right)), int(tally.number(tally.counted))])
+    tally = course.tally.numbers()
+    arrays["#tally/sums"], arrays["#tally/counts"] = tally[:2], tally[2:].astype(np.int64)
     arrays["#lowest"], arrays["#seconds"] = np.array(course.lowest), np.array(course.seconds)
     return numbers, arrays
 
@@ -102,9 +100,7 @@ def unpack(course: Course, numbers: Any, arrays: dict[str, np.ndarray]) -> None:
     vars(course.history).update(lists)
     course.history.stopped = "finished" if numbers["stopped"] == "interrupted" else numbers["stopped"]
     course.lowest, course.seconds, course.best, course.before = lowest, seconds, best, before or current
-    xp, tally = course.net.xp, course.tally
-    tally.total, tally.weight = xp.asarray(total), xp.asarray(weight)
-    tally.right, tally.counted = xp.asarray(count(right)), xp.asarray(count(counted))
+    course.tally.assign(np.array([total, weight, count(right), count(counted)]))
 
 
 def taken(course: Course, name: str, numbers: Any, arrays: dict[str, np.ndarray]) -> Snapshot | None:

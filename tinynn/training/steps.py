@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from tinynn.training.step import Step
 from tinynn.training.streams import Streamed
 from tinynn.training.tally import Tally
 
+if TYPE_CHECKING:
+    from tinynn.training.replicas import Replicas
+
 __all__ = ["Steps", "steps_of"]
 
 
@@ -26,7 +29,10 @@ class Steps:
     """`steps(order, tally)` makes an epoch's steps, and says after each call how many it has made.
 
     `done`: how many were made before. `pause(done)`: at which number of them the caller wants to be told at the latest.
+    `replicas`: who has the other parts of the batches, if they are shared.
     """
+
+    replicas: Replicas | None = None
 
     def __init__(self, net: Network, optimizer: Any, batches: Batches, capture: bool) -> None:
         self.net, self.optimizer, self.batches = net, optimizer, batches
@@ -55,18 +61,27 @@ class Steps:
                     continue
                 self.run = None
             rows = order[done * size : (done + 1) * size]
+            whole, replicas = len(rows), self.replicas
+            if replicas is not None:
+                rows = replicas.own(rows)
             batch = self.batches.gather(rows)
             watch = self.watch if self.begun else Watch(self.net)  # what is wrong from the start is said at the start
             if watch is not None:
                 watch.before()
-            loss, given = self.step(batch)
+            loss, given = self.step(batch, whole)
             if watch is not None:
                 if not self.begun and math.isfinite(self.net.ops.to_host(loss)):
                     self.net.storage.check_gradients_written()
                 watch.after(loss, batch, rows)
                 self.begun = True
-            tally.add(loss, *given)  # before the optimizer, which may run the network again, into the same arrays
+            # Before the optimizer, which may run the network again, into the same arrays.
+            if replicas is None or replicas.counts:
+                tally.add(loss, *given)
+            if replicas is not None:
+                replicas.join(tally.of.total_weight(*given[1:]))
             self.optimizer.step(self.net)
+            if replicas is not None:
+                replicas.look()
             done += 1
             yield done
 
@@ -82,7 +97,9 @@ class Steps:
 
 
 @contextlib.contextmanager
-def steps_of(net: Network, optimizer: Any, data: Sequence[Any], batch_size: int, capture: bool) -> Iterator[Steps]:
+def steps_of(
+    net: Network, optimizer: Any, data: Sequence[Any], batch_size: int, capture: bool, replicas: Replicas | None = None
+) -> Iterator[Steps]:
     """The steps of a training run; `data`: what `checked` gives, arrays or one source.
 
     What was recorded is kept with the network, and serves the next run too if its batches are of the same kind and no
@@ -101,10 +118,14 @@ def steps_of(net: Network, optimizer: Any, data: Sequence[Any], batch_size: int,
             steps.run.optimizer = optimizer
     else:
         steps = Steps(net, optimizer, batches, capture)
+    steps.replicas = replicas
+    if replicas is not None:
+        steps.asked, steps.run = True, None
     try:
         yield steps
     finally:
         steps.batches.read_from(None)
+        steps.replicas = None
         if capture and steps.step.capture:
             steps.settings = settings(net)
             held[Steps] = steps
@@ -112,7 +133,7 @@ def steps_of(net: Network, optimizer: Any, data: Sequence[Any], batch_size: int,
 
 def settings(net: Network) -> list[dict[str, Any]]:
     """What the layers hold, all of them."""
-    return [dict(layer.__dict__) for _, layer in net.walk()]
+    return [{"first_row": net.first_row}, *(dict(layer.__dict__) for _, layer in net.walk())]
 
 
 def unchanged(before: list[dict[str, Any]], net: Network) -> bool:

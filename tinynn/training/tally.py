@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinynn.network import Network
 
 __all__ = ["Tally"]
@@ -78,6 +80,17 @@ class Tally:
         self.count()
         counted = self.number(self.counted)
         return self.number(self.right) / counted if counted else float("nan")
+
+    def numbers(self) -> np.ndarray:
+        """The sum of losses, that of weights, how many rows are right, and how many were judged."""
+        self.count()
+        return np.array([self.number(x) for x in (self.total, self.weight, self.right, self.counted)])
+
+    def assign(self, numbers: np.ndarray) -> None:
+        """What `numbers` returned, in the place of what was counted."""
+        xp = self.xp
+        self.total, self.weight = xp.asarray(numbers[0]), xp.asarray(numbers[1])
+        self.right, self.counted = xp.asarray(int(numbers[2])), xp.asarray(int(numbers[3]))
 
     def number(self, x: Any) -> float:
         """A sum as the host knows it."""
