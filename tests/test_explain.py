@@ -192,8 +192,11 @@ def test_a_graph_with_two_ways_and_a_network_within() -> None:
 
 
 def test_a_device_gives_what_numpy_gives() -> None:
-    layers = lambda: (Affine(8), BatchNorm(), ReLU(), Dropout(0.3), Affine(3), SoftmaxCrossEntropy())  # noqa: E731
-    here, there = (chain(*layers(), backend=backend) for backend in ("numpy", FakeDevice()))
+    def made(backend: Any) -> Sequential:
+        layers = Affine(8), BatchNorm(), ReLU(), Dropout(0.3), Affine(3), SoftmaxCrossEntropy()
+        return chain(*layers, backend=backend)
+
+    here, there = made("numpy"), made(FakeDevice())
     one, other = (net.explain(X, T, optimizer=SGD(0.1, momentum=0.9)).as_dict() for net in (here, there))
     assert approximately(one) == other
 
@@ -402,7 +405,9 @@ def test_one_row_that_is_not_flat_is_enough() -> None:
 
 
 def deep(*kinds: Any, scale: float = 1.0) -> Sequential:
-    draw = lambda rng, shape: scale * rng.standard_normal(shape) / math.sqrt(shape[0])  # noqa: E731
+    def draw(rng: Any, shape: Any) -> Any:
+        return scale * rng.standard_normal(shape) / math.sqrt(shape[0])
+
     layers: list[Layer] = []
     for kind in kinds:
         layers += [Affine(8, W=draw), kind()]
@@ -412,13 +417,13 @@ def deep(*kinds: Any, scale: float = 1.0) -> Sequential:
 def test_a_vanishing_gradient_is_told_of_where_it_is_smallest() -> None:
     told = deep(*[Sigmoid] * 12).explain(X, T)
     (line,) = told.advice
-    assert line.startswith("layer 0, Affine(8, W=<lambda>): the gradient vanishes")
+    assert line.startswith("layer 0, Affine(8, W=draw): the gradient vanishes")
     assert not deep(Sigmoid, Sigmoid).explain(X, T).advice
 
 
 def test_an_exploding_gradient_is_told_of() -> None:
     told = deep(*[ReLU] * 6, scale=10.0).explain(X, T)
-    assert any(line.startswith("layer 0, Affine(8, W=<lambda>): the gradient explodes") for line in told.advice)
+    assert any(line.startswith("layer 0, Affine(8, W=draw): the gradient explodes") for line in told.advice)
 
 
 def test_what_is_born_on_the_way_back_is_told_of_where_it_was_born() -> None:
@@ -471,7 +476,7 @@ def test_what_is_not_finite_is_all_that_is_told() -> None:
     net[2].W[1, 1] = np.inf
     told = net.explain(X, T, optimizer=SGD(1e6))
     (line,) = told.advice
-    assert line.startswith("layer 2, Affine(8, W=<lambda>): NaN or Inf. with tinynn.check_finite():")
+    assert line.startswith("layer 2, Affine(8, W=draw): NaN or Inf. with tinynn.check_finite():")
     with check_finite():
         assert str(net.explain(X, T, optimizer=SGD(1e6))) == str(told)
 
@@ -680,9 +685,15 @@ def test_a_network_or_an_optimizer_that_cannot_be_copied() -> None:
 
     net = chain(Affine(3), Locked(), SoftmaxCrossEntropy())
     refused(ConfigurationError, "cannot be copied", lambda: net.explain(X, T))
-    by = SGD(0.1)
-    by.lock = threading.Lock()  # pyright: ignore[reportAttributeAccessIssue]
-    refused(ConfigurationError, "cannot be copied", lambda: network().explain(X, T, optimizer=by))
+
+    class Held(SGD):
+        """SGD, under a lock."""
+
+        def __init__(self) -> None:
+            super().__init__(0.1)
+            self.lock = threading.Lock()
+
+    refused(ConfigurationError, "cannot be copied", lambda: network().explain(X, T, optimizer=Held()))
 
     class Alone(SGD):
         """There is one of it."""

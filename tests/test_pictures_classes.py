@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +256,7 @@ def test_misclassified_refuses_what_it_cannot_draw(change: Any, kind: Any, says:
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     for draw in (
         lambda: pictures.confusion(LABELS, READ, tmp_path / "c.png"),
         lambda: pictures.misclassified(saying(), images_of(SCORES), TRUE, tmp_path / "m.png"),
