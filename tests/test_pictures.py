@@ -13,8 +13,8 @@ import pytest
 from data_helpers import assert_complete
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from matplotlib.image import imread
+from picture_helpers import boxes, keep_figures
 
 from tinynn import (
     Affine,
@@ -50,22 +50,7 @@ def sides() -> Sequential:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The figures that were drawn, in place of being written."""
-    figures: list[Any] = []
-
-    def keep(figure: Any, path: Path) -> Path:
-        figures.append(figure)
-        return path
-
-    for module in (curves, images, plane):
-        monkeypatch.setattr(module, "write", keep)
-    return figures
-
-
-def boxes(figure: Figure, artists: Any) -> list[Any]:
-    """Where artists stand, in pixels."""
-    FigureCanvasAgg(figure).draw()
-    return [artist.get_window_extent() for artist in artists]
+    return keep_figures(monkeypatch, curves, images, plane)
 
 
 def test_the_learning_curve_shows_the_history(drawn: list[Any], tmp_path: Path) -> None:
