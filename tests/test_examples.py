@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from example_helpers import EXAMPLES, call, load
 from matplotlib.image import imread
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "residual_graph", "autoencoder")
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -48,10 +47,9 @@ class Lesson(NamedTuple):
         return rows[: rows.index([])] if [] in rows else rows
 
 
-def call(name: str, *arguments: str, folder: Path) -> str:
-    """Runs an example in a folder of its own, every warning being an error; returns what it prints."""
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+def printed(name: str, *arguments: str, folder: Path) -> str:
+    """What an example prints, which has nothing to complain of."""
+    done = call(name, *arguments, folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -59,7 +57,11 @@ def call(name: str, *arguments: str, folder: Path) -> str:
 
 def run(name: str, *arguments: str, folder: Path) -> Lesson:
     """A whole run, with its measurements in a folder that is not there yet."""
-    text = call(name, "--json", "measured/lesson.json", *arguments, folder=folder)
+    return measured(printed(name, "--json", "measured/lesson.json", *arguments, folder=folder), folder)
+
+
+def measured(text: str, folder: Path) -> Lesson:
+    """The run that printed this."""
     return Lesson(text, json.loads((folder / "measured" / "lesson.json").read_text()), folder)
 
 
@@ -76,14 +78,14 @@ def assert_regions(path: Path, classes: int) -> None:
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_help(name: str, tmp_path: Path) -> None:
-    text = call(name, "--help", folder=tmp_path)
+    text = printed(name, "--help", folder=tmp_path)
     assert text.startswith(f"usage: {name}.py")
     assert "--json FILE" in text
     assert not list(tmp_path.iterdir())
 
 
 def test_a_lesson_leaves_nothing_behind_unasked(tmp_path: Path) -> None:
-    call("kilometres_to_miles", folder=tmp_path)
+    printed("kilometres_to_miles", folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -256,11 +258,10 @@ def test_residual_draws_its_picture_and_its_wiring(residual: Lesson) -> None:
 def autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
     folder = tmp_path_factory.mktemp("autoencoder")
     options = ("--epochs", "8", "--limit", "5000", "--json", "measured/lesson.json")
-    command = [sys.executable, "-W", "error", str(EXAMPLES / "autoencoder.py"), *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = call("autoencoder", *options, folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("validation loss") == 16  # a line for each epoch of both networks
-    return Lesson(done.stdout, json.loads((folder / "measured" / "lesson.json").read_text()), folder)
+    return measured(done.stdout, folder)
 
 
 def test_autoencoder_draws_better_than_straight_lines_can(autoencoder: Lesson) -> None:
@@ -272,7 +273,7 @@ def test_autoencoder_draws_better_than_straight_lines_can(autoencoder: Lesson) -
 
 
 def test_principal_components_are_those_of_the_covariance() -> None:
-    principal_components = runpy.run_path(str(EXAMPLES / "autoencoder.py"))["principal_components"]
+    principal_components = load("autoencoder").principal_components
     rng = np.random.default_rng(0)
     x = 255 * rng.random((50, 3)) @ rng.random((3, 6))  # of rank 3, so three components are enough
     np.testing.assert_allclose(principal_components(x, x, 3), x / 255, atol=1e-12)
