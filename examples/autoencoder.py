@@ -108,8 +108,7 @@ def draw_plane(path: Path, codes: np.ndarray, labels: np.ndarray) -> Path:
 def run(args: argparse.Namespace) -> None:
     """Trains two networks, one with a code of two numbers; measures, draws."""
     train, test = datasets.load(args.data) if args.data else datasets.mnist()
-    images = train.images[: args.limit].reshape(-1, 784)
-    unseen = test.images.reshape(-1, 784)
+    images, unseen = (rows.reshape(len(rows), -1) for rows in (train.images[: args.limit], test.images))
     net = build(args.code, args.backend, args.seed)
     print(f"{net.summary()}\n", flush=True)
     history = learn(net, images, unseen, args.epochs, args.seed)

@@ -13,6 +13,9 @@ import pytest
 from example_helpers import EXAMPLES, call, load
 from matplotlib.image import imread
 
+from tinynn import History
+from tinynn.data import write_idx
+
 LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "residual_graph", "autoencoder")
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -252,6 +255,25 @@ def test_residual_draws_its_picture_and_its_wiring(residual: Lesson) -> None:
     assert (folder / "residual.png").read_bytes().startswith(PNG)
     assert (folder / "wiring.mmd").read_text().startswith("flowchart TD")
     assert "h1      Add()" in residual.text
+
+
+def test_residual_that_is_stopped_compares_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("residual_graph")
+    monkeypatch.setattr(module, "fit", lambda *given, **options: History(stopped="interrupted"))
+    with pytest.raises(SystemExit, match="nothing to compare"):
+        module.main(["--limit", "300", "--depth", "2", "--out", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_of_another_size_are_refused_and_not_cut_into_pieces(tmp_path: Path) -> None:
+    images, labels = np.zeros((40, 28, 56), np.uint8), np.arange(40) % 10
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels.astype(np.uint8))
+    for name in ("autoencoder", "residual_graph"):
+        with pytest.raises(SystemExit, match=r"^error: .*shape"):
+            load(name).main(["--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture(scope="module")

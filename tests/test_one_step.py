@@ -23,9 +23,9 @@ UPDATED = {
 
 
 def test_the_step_is_the_one_in_the_book(tmp_path: Path) -> None:
-    done = call("one_step", "--json", "report.json", "--steps", 1000, folder=tmp_path)
+    done = call("one_step", "--json", "new/report.json", "--steps", 1000, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    measured = json.loads((tmp_path / "report.json").read_text())
+    measured = json.loads((tmp_path / "new" / "report.json").read_text())
     assert measured["first_loss"] == pytest.approx(ERROR, abs=1e-9)
     assert {w["name"]: w["after"] for w in measured["weights"]} == pytest.approx(UPDATED, abs=1e-8)
     for weight in measured["weights"]:
