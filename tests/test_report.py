@@ -165,6 +165,24 @@ def test_the_last_batch_is_that_of_the_latest_epoch(tmp_path: Path) -> None:
     assert f"{told.layers[0].mean:.3g}" in said.splitlines()
 
 
+def test_the_last_batch_is_that_of_an_order_of_ones_own(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def order(epoch: int) -> Any:
+        asked.append(epoch)
+        return np.roll(np.arange(67), 10 * len(asked))  # another one whenever it is asked
+
+    net, by, path = network(), SGD(0.1), tmp_path / "run.html"
+    trained(net, by, epochs=3, order=order, report=path, checkpoint=tmp_path / "run")
+    assert asked == [0, 1, 2]  # as often as without a report
+    rows = np.roll(np.arange(67), 30)[63:67]
+    told = net.explain(X[rows], T[rows], optimizer=by)
+    assert told.title in Page(path).sections["The last batch"].splitlines()
+    trained(net, by, epochs=3, order=order, report=path, checkpoint=tmp_path / "run", resume=True)
+    assert asked == [0, 1, 2]  # no epoch is left, so there is no last batch
+    assert [*Page(path).sections] == ["Learning curves", "Epochs", "Settings", "Network"]
+
+
 def test_without_validation_images_or_classes_there_is_less(tmp_path: Path) -> None:
     path = tmp_path / "run.htm"
     history = trained(network(), epochs=2, report=path)

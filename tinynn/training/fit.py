@@ -181,7 +181,7 @@ def one_epoch(
     if run.asked:
         shown.end(None)
     else:
-        course.end()
+        course.end(order)
 
 
 def refuse_divergence(course: Course, steps: Steps, order: np.ndarray | Order, shown: Progress) -> None:

@@ -23,7 +23,6 @@ from tinynn.pictures.gray import image_shape
 from tinynn.pictures.misread import misclassified_figure
 from tinynn.training.course import Course
 from tinynn.training.mistakes import mistakes
-from tinynn.training.order import Order
 from tinynn.training.report_page import Section, page, picture, preformatted, table
 from tinynn.training.steps import Steps
 from tinynn.training.surroundings import surroundings
@@ -178,10 +177,11 @@ class Report:
             return None
         return Section("First weights", picture(as_bytes(weights_figure(tiles), "png"), "png", "weights as images"))
 
-    def last_batch(self) -> Section:
-        """The explanation of the last batch of the latest whole epoch."""
-        size = self.steps.batches.batch_size
-        order = Order(self.seed, max(self.course.epoch - 1, 0), self.rows)
+    def last_batch(self) -> Section | None:
+        """The explanation of the last batch of the latest whole epoch; a run that was resumed at its end has none."""
+        size, order = self.steps.batches.batch_size, self.course.order
+        if order is None:
+            return None
         batch = self.steps.batches.gather(order[self.rows - ((self.rows - 1) % size + 1) : self.rows])
         optimizer = self.course.optimizer
         optimizer = optimizer if isinstance(optimizer, Optimizer) else None  # any other may do more than a step
