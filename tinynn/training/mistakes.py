@@ -8,7 +8,7 @@ import numpy as np
 
 from tinynn.network import Network
 from tinynn.network.evaluation import blocks
-from tinynn.pictures.gray import image_shape
+from tinynn.pictures.given import image_shape
 from tinynn.pictures.misread import worst_first
 
 __all__ = ["Mistakes", "mistakes"]

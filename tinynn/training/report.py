@@ -19,8 +19,8 @@ from tinynn.pictures.confusion_matrix import confusion_figure
 from tinynn.pictures.curves import curve_figure
 from tinynn.pictures.figure import as_bytes, new_figure
 from tinynn.pictures.first_weights import first_weights, weights_figure
-from tinynn.pictures.gray import image_shape
-from tinynn.pictures.misread import misclassified_figure
+from tinynn.pictures.given import image_shape
+from tinynn.pictures.misread import how_many, misclassified_figure
 from tinynn.training.course import Course
 from tinynn.training.mistakes import mistakes
 from tinynn.training.report_page import Section, page, picture, preformatted, table
@@ -161,7 +161,7 @@ class Report:
             figure = confusion_figure(found.true, found.predicted)
             parts.append(picture(as_bytes(figure, "svg"), "svg+xml", "confusion matrix of the validation data"))
         if found.images is not None and many:
-            heading = f"{many:,} of {len(found.true):,} misread" + f", the worst {WORST}" * (many > WORST)
+            heading = how_many(many, len(found.true), len(found.labels))
             figure = misclassified_figure(found.images, found.labels, found.scores, heading)
             parts.append(picture(as_bytes(figure, "png"), "png", "misread images of the validation data"))
         return Section("Mistakes in the validation data", "".join(parts)) if parts else None
