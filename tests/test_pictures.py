@@ -81,6 +81,35 @@ def test_a_loss_that_falls_far_gets_a_logarithmic_scale(drawn: list[Any], tmp_pa
         assert drawn[-1].axes[0].get_yscale() == scale
 
 
+@pytest.mark.parametrize(
+    ("losses", "numbers"),
+    [
+        ([2.0, 0.19], ["0.2", "0.5", "1", "2"]),
+        ([2.0, 0.01], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]),
+        ([1.0, 1e-3], ["0.001", "0.01", "0.1", "1"]),
+    ],
+)
+def test_a_logarithmic_scale_has_plain_numbers(
+    losses: list[float], numbers: list[str], drawn: list[Any], tmp_path: Path
+) -> None:
+    pictures.learning_curve(History(loss=losses, accuracy=[math.nan] * 2), tmp_path / "curve.png")
+    axis = drawn[0].axes[0].yaxis
+    bottom, top = drawn[0].axes[0].get_ylim()
+    labels = [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)]
+    assert boxes(drawn[0], labels)
+    assert [t.get_text() for t in labels if t.get_text() and bottom <= t.get_position()[1] <= top] == numbers
+
+
+def test_a_loss_that_falls_by_many_decades_has_numbers_too(drawn: list[Any], tmp_path: Path) -> None:
+    losses = [10.0**-i for i in range(12)]
+    pictures.learning_curve(History(loss=losses, accuracy=[math.nan] * 12), tmp_path / "curve.png")
+    labels = drawn[0].axes[0].yaxis.get_ticklabels()
+    found = boxes(drawn[0], labels)
+    assert {"0.01", "0.0001"} <= {label.get_text() for label in labels}
+    for k, box in enumerate(found):
+        assert not [other for other in found[k + 1 :] if box.overlaps(other)]
+
+
 @pytest.mark.parametrize("name", ["$x^$", "from $5 to $10", "a \\frac b"])
 def test_what_callers_name_is_text_and_no_mathematics(name: str, tmp_path: Path) -> None:
     scores, labels = np.eye(64)[[0, 0, 1]], [0, 1, 1]

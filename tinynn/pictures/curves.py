@@ -51,7 +51,7 @@ def curve_figure(history: History, title: str | None = None, validation: str = "
         if validated:
             axes.plot(epochs[-len(validated) :], validated, color=VERMILION, label=validation, **few)
         if name == "loss" and min(trained) > 0 and min(trained) < 0.1 * max(trained):
-            axes.set_yscale("log")
+            logarithmic(axes)
         tidy(axes, "epoch", name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(color="#dddddd", linewidth=0.8)
@@ -61,6 +61,16 @@ def curve_figure(history: History, title: str | None = None, validation: str = "
     for text in legend.get_texts():
         text.set(**PLAIN)
     return figure
+
+
+def logarithmic(axes: Any) -> None:
+    """A logarithmic scale with plain numbers, 0.05 and not 5 x 10^-2; where there is room, also between the decades."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 1000 * low:
+        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def percent(shares: list[float]) -> list[float]:
