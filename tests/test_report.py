@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
 import os
 import re
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 from checkpoint_helpers import T, X, network, outcome, trained
 from data_helpers import assert_complete
+from matplotlib.image import imread
 
 from tinynn import (
     SGD,
@@ -68,6 +70,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.sections: dict[str, str] = {}
         self.images: dict[str, bytes] = {}
+        self.widths: dict[str, int] = {}
         self.meta: dict[str, str] = {}
         self.text = self.title = ""
         self.feed(self.html)
@@ -84,6 +87,7 @@ class Page(HTMLParser):
             kind, _, data = held["src"].partition(";base64,")
             assert kind in ("data:image/png", "data:image/svg+xml")
             self.images[held["alt"]] = base64.b64decode(data, validate=True)
+            self.widths[held["alt"]] = int(held["width"])
         elif tag == "meta":
             self.meta[held.get("http-equiv", held.get("name", ""))] = held.get("content", "")
         elif tag != "br":
@@ -133,6 +137,8 @@ def test_a_run_on_images_has_all_sections(tmp_path: Path) -> None:
     for data in page.images.values():
         assert data.startswith((b"\x89PNG", b"<?xml"))
         assert b"<image" not in data or b'xlink:href="data:' in data
+    inches = [imread(io.BytesIO(page.images[name])).shape[1] / 150 for name in [*page.images][2:]]
+    assert [page.widths[name] for name in [*page.images][2:]] == [pytest.approx(96 * inch, abs=1) for inch in inches]
     best = int(np.argmin(history.validation_loss))
     for told in (
         f"{best + 1}",
