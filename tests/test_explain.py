@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import threading
-from html.parser import HTMLParser
 from typing import Any
 
 import hypothesis.strategies as st
@@ -15,6 +14,7 @@ import pytest
 from checkpoint_helpers import T, X, network, optimizer, trained
 from data_helpers import assert_complete
 from devices import DEVICES, device_of
+from explain_helpers import Locked, Odd, Reader
 from hypothesis import given, settings
 
 from tinynn import (
@@ -527,49 +527,13 @@ def test_the_text_is_a_table() -> None:
     assert str(chain(Flatten(), SoftmaxCrossEntropy()).explain(X[:1], T[:1])).startswith("1 row, loss")
 
 
-class Reader(HTMLParser):
-    """Text of all cells, and what was not closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-        if tag not in ("br", "img", "meta"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
 def test_the_html_is_well_formed_and_escaped() -> None:
-    class Odd(Layer):
-        """y = <script>alert(1)</script> & x."""
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def forward(self, x: Any) -> Any:
-            return x * 1, None
-
-        def backward(self, dy: Any, cache: None) -> Any:
-            return dy
-
     net = chain(Affine(3), Odd("<img src=x>"), SoftmaxCrossEntropy())
     for by in (None, SGD(1e4)):
         told = net.explain(X, T, optimizer=by)
-        reader = Reader()
-        reader.feed(told._repr_html_())
-        reader.close()
-        assert reader.open == []
+        reader = Reader(told._repr_html_())
         assert not {"script", "img"} & set(reader.tags)
-        text = " ".join(reader.text)
+        text = reader.text
         assert "Odd('<img src=x>')" in text
         assert "y = <script>alert(1)</script> & x" in text
         assert told.title in text
@@ -671,18 +635,6 @@ def test_what_cannot_be_explained_is_refused() -> None:
 
 
 def test_a_network_or_an_optimizer_that_cannot_be_copied() -> None:
-    class Locked(Layer):
-        """y = x, under a lock."""
-
-        def __init__(self) -> None:
-            self.lock = threading.Lock()
-
-        def forward(self, x: Any) -> Any:
-            return x, None
-
-        def backward(self, dy: Any, cache: None) -> Any:
-            return dy
-
     net = chain(Affine(3), Locked(), SoftmaxCrossEntropy())
     refused(ConfigurationError, "cannot be copied", lambda: net.explain(X, T))
 

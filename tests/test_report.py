@@ -10,9 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import warnings
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +18,7 @@ import numpy as np
 import pytest
 from checkpoint_helpers import T, X, network, outcome, trained
 from data_helpers import assert_complete
+from explain_helpers import Locked, Odd, Reader
 from matplotlib.image import imread
 
 from tinynn import (
@@ -60,29 +59,24 @@ def reads(*layers: Layer, **options: Any) -> Sequential:
     return Sequential(*layers, Affine(6), ReLU(), Affine(3), SoftmaxCrossEntropy()).build((8, 8), seed=1, **options)
 
 
-class Page(HTMLParser):
-    """What stands on a page: its text, sections, pictures; it must be closed in order and bring all that it shows."""
+class Page(Reader):
+    """What stands on a page: its text, sections, pictures; it brings all that it shows, and runs nothing."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self.html = path.read_text(encoding="utf-8")
-        self.open: list[str] = []
-        self.tags: list[str] = []
         self.sections: dict[str, str] = {}
         self.images: dict[str, bytes] = {}
         self.widths: dict[str, int] = {}
         self.meta: dict[str, str] = {}
-        self.text = self.title = ""
-        self.feed(self.html)
-        self.close()
-        assert self.open == []
+        self.title = ""
+        super().__init__(self.html)
         assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(self.tags)
         assert not re.search(r"(https?:)?//", re.sub(r'"data:[^"]*"', "", self.html))
         assert not re.search(r"""\bon\w+\s*=\s*["']""", re.sub(r"<td.*?</td>", "", self.html))
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
+        super().handle_starttag(tag, attrs)
         held = dict(attrs)
-        self.tags.append(tag)
         if tag == "img":
             kind, _, data = held["src"].partition(";base64,")
             assert kind in ("data:image/png", "data:image/svg+xml")
@@ -90,20 +84,13 @@ class Page(HTMLParser):
             self.widths[held["alt"]] = int(held["width"])
         elif tag == "meta":
             self.meta[held.get("http-equiv", held.get("name", ""))] = held.get("content", "")
-        elif tag != "br":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] == ["style"]:
-            return
+        super().handle_data(data)
         if self.open[-1:] == ["h2"]:
             self.sections[data] = ""
-        elif self.sections:
+        elif self.sections and self.open[-1:] != ["style"]:
             self.sections[[*self.sections][-1]] += f"{data}\n"
-        self.text += f"{data}\n"
         if self.open[-1:] == ["title"]:
             self.title = data
 
@@ -237,18 +224,6 @@ def test_a_hundred_classes_are_too_many_for_one_matrix(tmp_path: Path) -> None:
 
 
 def test_what_names_hold_is_text(tmp_path: Path) -> None:
-    class Odd(Layer):
-        """y = <script>alert(1)</script>."""
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def forward(self, x: Any) -> Any:
-            return x * 1, None
-
-        def backward(self, dy: Any, cache: None) -> Any:
-            return dy
-
     class Named(SGD):
         def __repr__(self) -> str:
             return "<img src=x onerror=alert(1)>"
@@ -479,18 +454,6 @@ def test_a_page_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_cannot_be_drawn_is_left_out_with_one_warning(tmp_path: Path) -> None:
-    class Locked(Layer):
-        """y = x, under a lock, so no copy can be made of it."""
-
-        def __init__(self) -> None:
-            self.lock = threading.Lock()
-
-        def forward(self, x: Any) -> Any:
-            return x * 1, None
-
-        def backward(self, dy: Any, cache: None) -> Any:
-            return dy
-
     net = Sequential(Affine(4), Locked(), Affine(3), SoftmaxCrossEntropy()).build((5,))
     with pytest.warns(RuntimeWarning, match=r"drawn in full \(last_batch\): the step is made on a copy") as caught:
         fit(net, SGD(0.1), (X, T), epochs=3, progress=False, report=tmp_path / "run.html")
