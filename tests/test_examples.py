@@ -302,6 +302,16 @@ def test_principal_components_are_those_of_the_covariance() -> None:
     assert np.abs(principal_components(x, x, 2) - x / 255).max() > 1e-3
 
 
+def test_labels_that_would_cover_each_other_are_pushed_apart() -> None:
+    apart = load("autoencoder").apart
+    places = np.array([[0.5, 0.5], [0.51, 0.5], [0.5, 0.53], [0.9, 0.1]])
+    moved = apart(places, 0.06)
+    far = np.linalg.norm(moved[:, None] - moved, axis=2) + np.eye(4)
+    assert far.min() > 0.055
+    assert moved[3].tolist() == [0.9, 0.1]
+    assert np.abs(moved - places).max() < 0.06
+
+
 def test_autoencoder_draws_its_pictures(autoencoder: Lesson) -> None:
     for name in ("drawn_again", "walk", "plane"):
         assert (autoencoder.folder / "out" / "autoencoder" / f"{name}.png").read_bytes().startswith(PNG)
