@@ -21,6 +21,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 # Read by NumPy when it is loaded. In matrix products as small as these, several threads mostly wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -89,17 +90,27 @@ def principal_components(images: np.ndarray, test: np.ndarray, code: int) -> np.
     return (test / 255 - mean) @ V @ V.T + mean
 
 
+def apart(places: np.ndarray, least: float = 0.06) -> np.ndarray:
+    """Places (N, 2), those that are nearer to each other than that pushed apart, so that all their labels are seen."""
+    for _ in range(100):
+        away = places[:, None] - places
+        far = np.linalg.norm(away, axis=2, keepdims=True)
+        places = places + (np.clip(least - far, 0, None) * away / np.maximum(far, 1e-9)).sum(axis=1) / 2
+    return places
+
+
 def draw_plane(path: Path, codes: np.ndarray, labels: np.ndarray) -> Path:
     """Every test image as a point, its code of two numbers, with the colour of its digit."""
     picture = figure.new_figure(6.4, 5.2, None)
     axes = picture.subplots()
-    for digit in np.unique(labels).tolist():
-        chosen = codes[labels == digit]
-        shade = figure.COLOURS[digit % len(figure.COLOURS)]
-        axes.scatter(*chosen.T, s=5, color=shade, marker=figure.MARKERS[digit % len(figure.MARKERS)], linewidths=0)
-        box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": shade, "pad": 0.2}
-        axes.text(*np.median(chosen, axis=0), str(digit), ha="center", va="center", fontsize=12, bbox=box)
-    low, high = np.percentile(codes, [1, 99], axis=0)
+    digits, (low, high) = np.unique(labels).tolist(), np.percentile(codes, [1, 99], axis=0)
+    middles = np.array([np.median(codes[labels == digit], axis=0) for digit in digits])
+    for digit, middle in zip(digits, apart((middles - low) / (high - low)), strict=True):
+        shade, marker = figure.COLOURS[digit % len(figure.COLOURS)], figure.MARKERS[digit % len(figure.MARKERS)]
+        axes.scatter(*codes[labels == digit].T, s=5, color=shade, marker=marker, linewidths=0)
+        look: dict[str, Any] = {"boxstyle": "circle", "facecolor": "white", "edgecolor": shade, "pad": 0.2}
+        place = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(*middle, str(digit), fontsize=12, bbox=look, **place)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     figure.tidy(axes, "first number of the code", "second number")
     return figure.write(picture, path)
@@ -108,8 +119,7 @@ def draw_plane(path: Path, codes: np.ndarray, labels: np.ndarray) -> Path:
 def run(args: argparse.Namespace) -> None:
     """Trains two networks, one with a code of two numbers; measures, draws."""
     train, test = datasets.load(args.data) if args.data else datasets.mnist()
-    images = train.images[: args.limit].reshape(-1, 784)
-    unseen = test.images.reshape(-1, 784)
+    images, unseen = (rows.reshape(len(rows), -1) for rows in (train.images[: args.limit], test.images))
     net = build(args.code, args.backend, args.seed)
     print(f"{net.summary()}\n", flush=True)
     history = learn(net, images, unseen, args.epochs, args.seed)

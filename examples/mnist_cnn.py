@@ -7,7 +7,7 @@ place it knows everywhere; pooling keeps the strongest answer of each neighbourh
     -> the larger of each 2 x 2 -> Affine -> 256 numbers -> ReLU -> 10 scores -> softmax cross-entropy
 
 Each epoch sees every image moved by up to two pixels, another way each time: 60,000 images are then never the same ones
-twice. Compare examples/mnist.py, which reaches 98.3 %.
+twice. Compare examples/mnist.py, which reaches 98.4 %.
 """
 
 from __future__ import annotations
@@ -110,17 +110,15 @@ def run(args: argparse.Namespace) -> None:
     right, seconds = history.validation_accuracy[-1], sum(history.seconds)
     print(f"\ntest accuracy {right:.2%} after {len(history)} epochs, {seconds:.1f} s of learning")
     read = net.ops.to_host(net.predict(test.images)).argmax(axis=1)
-    wrong = np.flatnonzero(read != test.labels)
-    print(f"{len(wrong):,} test images are misread\n")
+    misread = int((read != test.labels).sum())
+    print(f"{misread:,} test images are misread\n")
 
     net.save(args.out / "model.npz")
     print(f"{args.out / 'model.npz'}: the network")
     try:
         title = f"convolutions: test accuracy {right:.2%}"
         print(pictures.learning_curve(history, args.out / "learning_curve.png", title=title, validation="test"))
-        if len(wrong):
-            titles = [f"{test.labels[i]} read as {read[i]}" for i in wrong[:60]]
-            print(pictures.digits(test.images[wrong[:60]], args.out / "misclassified.png", titles))
+        print(pictures.misclassified(net, test.images, test.labels, args.out / "misclassified.png"))
     except MissingExtraError as error:  # nothing else here needs matplotlib
         print(f"No pictures: {error}")
     if args.json:
@@ -129,7 +127,7 @@ def run(args: argparse.Namespace) -> None:
             "seed": args.seed,
             "settings": {"epochs": args.epochs, "batch": args.batch, "lr": args.lr, "rows": len(train.images)},
             "test_accuracy": right,
-            "misread": len(wrong),
+            "misread": misread,
             "history": history.as_dict(),
             "seconds": time.perf_counter() - started,
         }

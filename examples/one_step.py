@@ -122,6 +122,7 @@ def main(argv: list[str] | None = None) -> None:
                 for (n, i, j), q in quotients.items()
             ]
         }
+        args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
 
 

@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> None:
         histories[name] = fit(
             net, SGD(LR), (images, labels), epochs=args.epochs, validation=test, seed=args.seed, progress=False
         )
+        if histories[name].stopped == "interrupted":
+            sys.exit("stopped before both had learned: nothing to compare")
     print(f"\nIn earnest, {args.depth} layers deep: the length of the gradient before training in the first and in the")
     print(f"last of them, and the share of test images read right after {args.epochs} epochs.\n")
     print(f"{'':10}{'first layer':>16}{'last layer':>16}{'test accuracy':>16}")

@@ -13,8 +13,13 @@ from tinynn import ConfigurationError, History
 
 def test_each_is_called_after_each_epoch_with_all_that_was_measured() -> None:
     seen: list[Any] = []
-    first = lambda history: seen.append(("first", len(history), history.loss[-1]))  # noqa: E731
-    second = lambda history: seen.append(("second", len(history), len(history.validation_loss)))  # noqa: E731
+
+    def first(history: History) -> None:
+        seen.append(("first", len(history), history.loss[-1]))
+
+    def second(history: History) -> None:
+        seen.append(("second", len(history), len(history.validation_loss)))
+
     net = network()
     history = trained(net, epochs=2, callbacks=[first, second], validation=(X[:20], T[:20]))
     assert seen == [("first", 1, history.loss[0]), ("second", 1, 1), ("first", 2, history.loss[1]), ("second", 2, 2)]

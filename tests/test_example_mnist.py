@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from example_helpers import EXAMPLES, assert_one_line, call, load
 from matplotlib.image import imread
 
 from benchmarks import mnist_accuracy
@@ -19,25 +18,7 @@ from tinynn import History, QuadraticCost, Rescale, datasets
 from tinynn.data import write_idx, write_text_digits
 from tinynn.data.split import Split
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DATA = EXAMPLES / "data" / "mnist"
-
-
-def call(name: str, *arguments: Any, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs an example in a folder, every warning being an error."""
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-
-
-def load(name: str) -> ModuleType:
-    """An example as a module, for what needs no process of its own."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclass looks for it
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +32,6 @@ def few(mnist: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> datasets.Da
     small = datasets.Dataset(*(Split(images[:400], labels[:400]) for images, labels in mnist))
     monkeypatch.setattr(datasets, "mnist", lambda: small)
     return small
-
-
-def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """An error as a user should see one."""
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    for word in words:
-        assert word in done.stderr
 
 
 # --- the lesson

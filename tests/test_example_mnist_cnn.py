@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_example_mnist import assert_one_line, call, load
+from example_helpers import assert_one_line, call, load
 
 from benchmarks import cnn_accuracy
 from tinynn import datasets

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from example_helpers import EXAMPLES, call, load
 from matplotlib.image import imread
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+from tinynn import History
+from tinynn.data import write_idx
+
 LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "residual_graph", "autoencoder")
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -48,10 +50,9 @@ class Lesson(NamedTuple):
         return rows[: rows.index([])] if [] in rows else rows
 
 
-def call(name: str, *arguments: str, folder: Path) -> str:
-    """Runs an example in a folder of its own, every warning being an error; returns what it prints."""
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+def printed(name: str, *arguments: str, folder: Path) -> str:
+    """What an example prints, which has nothing to complain of."""
+    done = call(name, *arguments, folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -59,7 +60,11 @@ def call(name: str, *arguments: str, folder: Path) -> str:
 
 def run(name: str, *arguments: str, folder: Path) -> Lesson:
     """A whole run, with its measurements in a folder that is not there yet."""
-    text = call(name, "--json", "measured/lesson.json", *arguments, folder=folder)
+    return measured(printed(name, "--json", "measured/lesson.json", *arguments, folder=folder), folder)
+
+
+def measured(text: str, folder: Path) -> Lesson:
+    """The run that printed this."""
     return Lesson(text, json.loads((folder / "measured" / "lesson.json").read_text()), folder)
 
 
@@ -76,14 +81,14 @@ def assert_regions(path: Path, classes: int) -> None:
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_help(name: str, tmp_path: Path) -> None:
-    text = call(name, "--help", folder=tmp_path)
+    text = printed(name, "--help", folder=tmp_path)
     assert text.startswith(f"usage: {name}.py")
     assert "--json FILE" in text
     assert not list(tmp_path.iterdir())
 
 
 def test_a_lesson_leaves_nothing_behind_unasked(tmp_path: Path) -> None:
-    call("kilometres_to_miles", folder=tmp_path)
+    printed("kilometres_to_miles", folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -252,15 +257,33 @@ def test_residual_draws_its_picture_and_its_wiring(residual: Lesson) -> None:
     assert "h1      Add()" in residual.text
 
 
+def test_residual_that_is_stopped_compares_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("residual_graph")
+    monkeypatch.setattr(module, "fit", lambda *given, **options: History(stopped="interrupted"))
+    with pytest.raises(SystemExit, match="nothing to compare"):
+        module.main(["--limit", "300", "--depth", "2", "--out", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_of_another_size_are_refused_and_not_cut_into_pieces(tmp_path: Path) -> None:
+    images, labels = np.zeros((40, 28, 56), np.uint8), np.arange(40) % 10
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels.astype(np.uint8))
+    for name in ("autoencoder", "residual_graph"):
+        with pytest.raises(SystemExit, match=r"^error: .*shape"):
+            load(name).main(["--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture(scope="module")
 def autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
     folder = tmp_path_factory.mktemp("autoencoder")
     options = ("--epochs", "8", "--limit", "5000", "--json", "measured/lesson.json")
-    command = [sys.executable, "-W", "error", str(EXAMPLES / "autoencoder.py"), *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = call("autoencoder", *options, folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("validation loss") == 16  # a line for each epoch of both networks
-    return Lesson(done.stdout, json.loads((folder / "measured" / "lesson.json").read_text()), folder)
+    return measured(done.stdout, folder)
 
 
 def test_autoencoder_draws_better_than_straight_lines_can(autoencoder: Lesson) -> None:
@@ -272,11 +295,21 @@ def test_autoencoder_draws_better_than_straight_lines_can(autoencoder: Lesson) -
 
 
 def test_principal_components_are_those_of_the_covariance() -> None:
-    principal_components = runpy.run_path(str(EXAMPLES / "autoencoder.py"))["principal_components"]
+    principal_components = load("autoencoder").principal_components
     rng = np.random.default_rng(0)
     x = 255 * rng.random((50, 3)) @ rng.random((3, 6))  # of rank 3, so three components are enough
     np.testing.assert_allclose(principal_components(x, x, 3), x / 255, atol=1e-12)
     assert np.abs(principal_components(x, x, 2) - x / 255).max() > 1e-3
+
+
+def test_labels_that_would_cover_each_other_are_pushed_apart() -> None:
+    apart = load("autoencoder").apart
+    places = np.array([[0.5, 0.5], [0.51, 0.5], [0.5, 0.53], [0.9, 0.1]])
+    moved = apart(places, 0.06)
+    far = np.linalg.norm(moved[:, None] - moved, axis=2) + np.eye(4)
+    assert far.min() > 0.055
+    assert moved[3].tolist() == [0.9, 0.1]
+    assert np.abs(moved - places).max() < 0.06
 
 
 def test_autoencoder_draws_its_pictures(autoencoder: Lesson) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_helpers import EXAMPLES
 
 from tinynn import backend, datasets
 from tinynn.data.split import Split
 from tinynn.testing import FakeDevice
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 LESSONS = ("quadrant", "kilometres_to_miles", "perceptron_gates", "custom_layer", "one_step")
 
 

@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import threading
-from html.parser import HTMLParser
 from typing import Any
 
 import hypothesis.strategies as st
@@ -15,6 +14,7 @@ import pytest
 from checkpoint_helpers import T, X, network, optimizer, trained
 from data_helpers import assert_complete
 from devices import DEVICES, device_of
+from explain_helpers import Locked, Odd, Reader
 from hypothesis import given, settings
 
 from tinynn import (
@@ -192,8 +192,11 @@ def test_a_graph_with_two_ways_and_a_network_within() -> None:
 
 
 def test_a_device_gives_what_numpy_gives() -> None:
-    layers = lambda: (Affine(8), BatchNorm(), ReLU(), Dropout(0.3), Affine(3), SoftmaxCrossEntropy())  # noqa: E731
-    here, there = (chain(*layers(), backend=backend) for backend in ("numpy", FakeDevice()))
+    def made(backend: Any) -> Sequential:
+        layers = Affine(8), BatchNorm(), ReLU(), Dropout(0.3), Affine(3), SoftmaxCrossEntropy()
+        return chain(*layers, backend=backend)
+
+    here, there = made("numpy"), made(FakeDevice())
     one, other = (net.explain(X, T, optimizer=SGD(0.1, momentum=0.9)).as_dict() for net in (here, there))
     assert approximately(one) == other
 
@@ -402,7 +405,9 @@ def test_one_row_that_is_not_flat_is_enough() -> None:
 
 
 def deep(*kinds: Any, scale: float = 1.0) -> Sequential:
-    draw = lambda rng, shape: scale * rng.standard_normal(shape) / math.sqrt(shape[0])  # noqa: E731
+    def draw(rng: Any, shape: Any) -> Any:
+        return scale * rng.standard_normal(shape) / math.sqrt(shape[0])
+
     layers: list[Layer] = []
     for kind in kinds:
         layers += [Affine(8, W=draw), kind()]
@@ -412,13 +417,13 @@ def deep(*kinds: Any, scale: float = 1.0) -> Sequential:
 def test_a_vanishing_gradient_is_told_of_where_it_is_smallest() -> None:
     told = deep(*[Sigmoid] * 12).explain(X, T)
     (line,) = told.advice
-    assert line.startswith("layer 0, Affine(8, W=<lambda>): the gradient vanishes")
+    assert line.startswith("layer 0, Affine(8, W=draw): the gradient vanishes")
     assert not deep(Sigmoid, Sigmoid).explain(X, T).advice
 
 
 def test_an_exploding_gradient_is_told_of() -> None:
     told = deep(*[ReLU] * 6, scale=10.0).explain(X, T)
-    assert any(line.startswith("layer 0, Affine(8, W=<lambda>): the gradient explodes") for line in told.advice)
+    assert any(line.startswith("layer 0, Affine(8, W=draw): the gradient explodes") for line in told.advice)
 
 
 def test_what_is_born_on_the_way_back_is_told_of_where_it_was_born() -> None:
@@ -471,7 +476,7 @@ def test_what_is_not_finite_is_all_that_is_told() -> None:
     net[2].W[1, 1] = np.inf
     told = net.explain(X, T, optimizer=SGD(1e6))
     (line,) = told.advice
-    assert line.startswith("layer 2, Affine(8, W=<lambda>): NaN or Inf. with tinynn.check_finite():")
+    assert line.startswith("layer 2, Affine(8, W=draw): NaN or Inf. with tinynn.check_finite():")
     with check_finite():
         assert str(net.explain(X, T, optimizer=SGD(1e6))) == str(told)
 
@@ -522,49 +527,13 @@ def test_the_text_is_a_table() -> None:
     assert str(chain(Flatten(), SoftmaxCrossEntropy()).explain(X[:1], T[:1])).startswith("1 row, loss")
 
 
-class Reader(HTMLParser):
-    """Text of all cells, and what was not closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-        if tag not in ("br", "img", "meta"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
 def test_the_html_is_well_formed_and_escaped() -> None:
-    class Odd(Layer):
-        """y = <script>alert(1)</script> & x."""
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def forward(self, x: Any) -> Any:
-            return x * 1, None
-
-        def backward(self, dy: Any, cache: None) -> Any:
-            return dy
-
     net = chain(Affine(3), Odd("<img src=x>"), SoftmaxCrossEntropy())
     for by in (None, SGD(1e4)):
         told = net.explain(X, T, optimizer=by)
-        reader = Reader()
-        reader.feed(told._repr_html_())
-        reader.close()
-        assert reader.open == []
+        reader = Reader(told._repr_html_())
         assert not {"script", "img"} & set(reader.tags)
-        text = " ".join(reader.text)
+        text = reader.text
         assert "Odd('<img src=x>')" in text
         assert "y = <script>alert(1)</script> & x" in text
         assert told.title in text
@@ -666,23 +635,17 @@ def test_what_cannot_be_explained_is_refused() -> None:
 
 
 def test_a_network_or_an_optimizer_that_cannot_be_copied() -> None:
-    class Locked(Layer):
-        """y = x, under a lock."""
-
-        def __init__(self) -> None:
-            self.lock = threading.Lock()
-
-        def forward(self, x: Any) -> Any:
-            return x, None
-
-        def backward(self, dy: Any, cache: None) -> Any:
-            return dy
-
     net = chain(Affine(3), Locked(), SoftmaxCrossEntropy())
     refused(ConfigurationError, "cannot be copied", lambda: net.explain(X, T))
-    by = SGD(0.1)
-    by.lock = threading.Lock()  # pyright: ignore[reportAttributeAccessIssue]
-    refused(ConfigurationError, "cannot be copied", lambda: network().explain(X, T, optimizer=by))
+
+    class Held(SGD):
+        """SGD, under a lock."""
+
+        def __init__(self) -> None:
+            super().__init__(0.1)
+            self.lock = threading.Lock()
+
+    refused(ConfigurationError, "cannot be copied", lambda: network().explain(X, T, optimizer=Held()))
 
     class Alone(SGD):
         """There is one of it."""

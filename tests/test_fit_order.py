@@ -61,7 +61,9 @@ def test_a_row_may_come_twice() -> None:
 
 
 def test_a_run_with_an_order_of_its_own_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
-    order = lambda epoch: (np.arange(N) * 5 + epoch) % N  # noqa: E731
+    def order(epoch: int) -> np.ndarray:
+        return (np.arange(N) * 5 + epoch) % N
+
     whole, first, second = network(), network(), network()
     expected = trained(whole, epochs=4, order=order)
     more: dict[str, Any] = {"checkpoint": tmp_path / "run", "resume": True, "order": order}

@@ -19,6 +19,7 @@ from tinynn import (
     Loss,
     NotBuiltError,
     ReLU,
+    Sequential,
     ShapeError,
     SoftmaxCrossEntropy,
     StateError,
@@ -207,6 +208,20 @@ def test_an_error_of_the_layers_own_code_keeps_its_type_and_gains_a_note() -> No
     with pytest.raises(AttributeError, match="no attribute 'gg'") as missing:
         wrong(forward=lambda self, x: x * self.gg)()
     assert "layer 1: Mine()" in missing.value.__notes__[0]
+
+
+def test_of_networks_within_networks_the_innermost_layer_is_noted_alone() -> None:
+    class Divides(Layer):
+        """y = x, never."""
+
+        def forward(self, x: Any) -> Any:
+            return 1 // 0, None
+
+    network = net(Affine(3), Sequential(Sequential(Divides())))
+    with pytest.raises(ZeroDivisionError) as caught:
+        network.forward(X)
+    said = "raised in forward of layer 1.0.0: Divides(), whose first argument had the shape (6, 3)"
+    assert caught.value.__notes__ == [said]
 
 
 class Flickers(Layer):

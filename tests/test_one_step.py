@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-EXAMPLE = Path(__file__).parents[1] / "examples" / "one_step.py"
+from example_helpers import call
 
 # "A Step by Step Backpropagation Example", 2015: the total error, and w1+ to w8+.
 ERROR = 0.298371109
@@ -26,11 +23,9 @@ UPDATED = {
 
 
 def test_the_step_is_the_one_in_the_book(tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-    done = subprocess.run(
-        [sys.executable, EXAMPLE, "--json", report, "--steps", "1000"], capture_output=True, text=True, check=True
-    )
-    measured = json.loads(report.read_text())
+    done = call("one_step", "--json", "new/report.json", "--steps", 1000, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "new" / "report.json").read_text())
     assert measured["first_loss"] == pytest.approx(ERROR, abs=1e-9)
     assert {w["name"]: w["after"] for w in measured["weights"]} == pytest.approx(UPDATED, abs=1e-8)
     for weight in measured["weights"]:

@@ -13,8 +13,8 @@ import pytest
 from data_helpers import assert_complete
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from matplotlib.image import imread
+from picture_helpers import boxes, keep_figures
 
 from tinynn import (
     Affine,
@@ -50,22 +50,7 @@ def sides() -> Sequential:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The figures that were drawn, in place of being written."""
-    figures: list[Any] = []
-
-    def keep(figure: Any, path: Path) -> Path:
-        figures.append(figure)
-        return path
-
-    for module in (curves, images, plane):
-        monkeypatch.setattr(module, "write", keep)
-    return figures
-
-
-def boxes(figure: Figure, artists: Any) -> list[Any]:
-    """Where artists stand, in pixels."""
-    FigureCanvasAgg(figure).draw()
-    return [artist.get_window_extent() for artist in artists]
+    return keep_figures(monkeypatch, curves, images, plane)
 
 
 def test_the_learning_curve_shows_the_history(drawn: list[Any], tmp_path: Path) -> None:
@@ -94,6 +79,65 @@ def test_a_loss_that_falls_far_gets_a_logarithmic_scale(drawn: list[Any], tmp_pa
     for last, scale in ((0.19, "log"), (0.21, "linear"), (0.0, "linear")):
         pictures.learning_curve(History(loss=[2.0, last], accuracy=[math.nan] * 2), tmp_path / "curve.png")
         assert drawn[-1].axes[0].get_yscale() == scale
+
+
+@pytest.mark.parametrize(
+    ("losses", "numbers"),
+    [
+        ([2.0, 0.19], ["0.2", "0.5", "1", "2"]),
+        ([2.0, 0.01], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]),
+        ([1.0, 1e-3], ["0.001", "0.01", "0.1", "1"]),
+    ],
+)
+def test_a_logarithmic_scale_has_plain_numbers(
+    losses: list[float], numbers: list[str], drawn: list[Any], tmp_path: Path
+) -> None:
+    pictures.learning_curve(History(loss=losses, accuracy=[math.nan] * 2), tmp_path / "curve.png")
+    axis = drawn[0].axes[0].yaxis
+    bottom, top = drawn[0].axes[0].get_ylim()
+    labels = [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)]
+    assert boxes(drawn[0], labels)
+    assert [t.get_text() for t in labels if t.get_text() and bottom <= t.get_position()[1] <= top] == numbers
+
+
+def test_a_loss_that_falls_by_many_decades_has_numbers_too(drawn: list[Any], tmp_path: Path) -> None:
+    losses = [10.0**-i for i in range(12)]
+    pictures.learning_curve(History(loss=losses, accuracy=[math.nan] * 12), tmp_path / "curve.png")
+    labels = drawn[0].axes[0].yaxis.get_ticklabels()
+    found = boxes(drawn[0], labels)
+    assert {"0.01", "0.0001"} <= {label.get_text() for label in labels}
+    for k, box in enumerate(found):
+        assert not [other for other in found[k + 1 :] if box.overlaps(other)]
+
+
+@pytest.mark.parametrize("name", ["$x^$", "from $5 to $10", "a \\frac b"])
+def test_what_callers_name_is_text_and_no_mathematics(name: str, tmp_path: Path) -> None:
+    scores, labels = np.eye(64)[[0, 0, 1]], [0, 1, 1]
+    names = [name] * 64
+    net = Sequential(Affine(64, W=np.eye(64)), SoftmaxCrossEntropy()).build((64,))
+    for draw in (
+        lambda path: pictures.learning_curve(HISTORY, path, title=name, validation=name),
+        lambda path: pictures.digits(IMAGES[:2], path, [name, name]),
+        lambda path: pictures.regions(sides(), path, np.eye(2), [0, 1], names=names, title=name),
+        lambda path: pictures.confusion(labels, labels, path, names[:2], title=name),
+        lambda path: pictures.misclassified(net, scores, labels, path, names=names, title=name),
+        lambda path: pictures.weights(net, path, title=name, count=2),
+        lambda path: pictures.activations(net, scores[0], path, title=name),
+        lambda path: pictures.activations(sides(), [0, 1], path, names=names[:2]),
+    ):
+        drawn = draw(tmp_path / "picture.svg").read_text()
+        assert f"<!-- {name} -->" in drawn
+
+
+def test_no_picture_takes_all_the_memory(tmp_path: Path) -> None:
+    for draw in (
+        lambda path: pictures.digits(np.zeros((2, 10**6, 2)), path),
+        lambda path: pictures.confusion([0, 1], [0, 1], path, ["x" * 10**5] * 2),
+    ):
+        with pytest.raises(ConfigurationError, match="too large to be drawn") as caught:
+            draw(tmp_path / "picture.png")
+        assert_complete(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_accuracy_and_validation_there_is_one_curve(drawn: list[Any], tmp_path: Path) -> None:
@@ -131,6 +175,16 @@ def test_digits_are_the_images_under_their_titles(drawn: list[Any], tmp_path: Pa
     assert [rows.count(y) for y in sorted(set(rows), reverse=True)] == [3, 3, 1]
 
 
+@pytest.mark.parametrize("shape", [(3, 1, 9, 9), (3, 81)])
+def test_digits_may_be_of_any_form_that_networks_take(shape: Any, drawn: list[Any], tmp_path: Path) -> None:
+    given = np.random.default_rng(1).random(shape)
+    pictures.digits(given, tmp_path / "digits.png")
+    shown = [np.ma.getdata(image.get_array()).tolist() for image in drawn[0].axes[0].images]
+    assert shown == given.reshape(3, 9, 9).tolist()
+    pictures.digits(given > 0.5, tmp_path / "digits.png")
+    assert drawn[1].axes[0].images[0].get_clim() == (0, 1)
+
+
 def test_ink_is_dark_on_light(tmp_path: Path) -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, 10:18, 10:18] = 255
@@ -146,6 +200,9 @@ def test_ink_is_dark_on_light(tmp_path: Path) -> None:
     [
         (np.zeros((28, 28)), None, "not gray images"),
         (np.zeros((0, 28, 28)), None, "not gray images"),
+        (np.zeros((2, 0, 28)), None, "not gray images"),
+        (np.full((2, 28, 28), "a"), None, "not gray images"),
+        ([[1], [1, 2]], None, "no array"),
         (np.zeros((1001, 2, 2)), None, "too many images"),
         (np.zeros((2, 28, 28)), ["one"], "one title"),
     ],
@@ -206,10 +263,43 @@ def test_one_output_is_the_probability_of_class_1(drawn: list[Any], tmp_path: Pa
 
 
 def test_regions_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
-    for x, labels in (([(1, 2, 3)], [0]), ([(1, 2)], [0, 1]), (np.zeros((0, 2)), [])):
+    strange: tuple[Any, ...] = (
+        ([(1, 2, 3)], [0]),
+        ([(1, 2)], [0, 1]),
+        (np.zeros((0, 2)), []),
+        ([("a", "b")], [0]),
+    )
+    for x, labels in strange:
         with pytest.raises(ShapeError, match="points in the plane") as caught:
             pictures.regions(sides(), tmp_path / "r.png", x, labels)
         assert_complete(caught.value)
+    with pytest.raises(ShapeError, match="the points are no array") as caught:
+        pictures.regions(sides(), tmp_path / "r.png", [(1, 2), (3,)], [0, 1])
+    assert_complete(caught.value)
+    for value in (math.nan, math.inf):
+        with pytest.raises(DataError, match=f"{value} in row 1 of x") as caught:
+            pictures.regions(sides(), tmp_path / "r.png", [(1, 2), (3, value)], [0, 1])
+        assert_complete(caught.value)
+
+
+@pytest.mark.parametrize(
+    "extent",
+    [(0, 1, 0), (0, 1, 0, 1, 2), (1, 1, 0, 1), (0, 1, 2, 1), (0, math.nan, 0, 1), (-math.inf, 0, 0, 1), "ab", 3],
+    ids=str,
+)
+def test_regions_refuses_what_is_no_part_of_the_plane(extent: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no part of the plane") as caught:
+        pictures.regions(sides(), tmp_path / "r.png", np.eye(2), [0, 1], extent)
+    assert_complete(caught.value)
+
+
+def test_extent_and_names_may_be_arrays(drawn: list[Any], tmp_path: Path) -> None:
+    extent: Any = np.array([-2, 2, -1, 1])
+    names: Any = np.array(["left", "right"])
+    pictures.regions(sides(), tmp_path / "r.png", np.eye(2), [0, 1], extent, names=names)
+    (axes,) = drawn[0].axes
+    assert axes.images[0].get_extent() == [-2, 2, -1, 1]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["left", "right"]
 
 
 def test_regions_refuses_a_network_that_gives_no_probabilities(tmp_path: Path) -> None:
@@ -258,6 +348,8 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
         (np.array([0.0, 1.0]), None, "astype"),
         (np.array([0, -1]), None, "counted from 0"),
         (np.array([0, 1]), ["a"], "for all classes"),
+        (np.array([0, 2**63], np.uint64), None, "counted from 0"),
+        (np.array([0, 1]), 3, "for all classes"),
     ],
 )
 def test_regions_need_classes_and_their_names(labels: np.ndarray, names: Any, says: str, tmp_path: Path) -> None:

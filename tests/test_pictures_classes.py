@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,9 @@ def test_many_classes_have_colours_and_no_numbers(drawn: list[Any], tmp_path: Pa
         (LABELS, READ, {"normalise": "rows"}, ConfigurationError, "unknown way to normalise"),
         (LABELS, READ, {"names": ["a"]}, ConfigurationError, "a class without a name"),
         (LABELS + 300, READ, {}, ConfigurationError, "too many classes"),
+        (LABELS, READ, {"names": ["a"] * 30_000}, ConfigurationError, "too many classes"),
+        ([0, 2**63], [0, 1], {}, ConfigurationError, "no classes"),
+        ([[0], [1, 2]], [0, 1], {}, ShapeError, "no array"),
     ],
 )
 def test_confusion_refuses_what_it_cannot_draw(
@@ -205,10 +209,27 @@ def test_scores_that_are_no_probabilities(drawn: list[Any], tmp_path: Path) -> N
     assert axes.images[0].get_clim() == (-3.0, 7.5)
 
 
+def test_the_colours_of_the_bars_are_told_of(drawn: list[Any], tmp_path: Path) -> None:
+    pictures.misclassified(saying(), images_of(SCORES), TRUE, tmp_path / "m.png", count=1)
+    (axes,), (note,) = drawn[0].axes, drawn[0].texts
+    assert note.get_text().endswith("that of the true class in blue")
+    assert inside(drawn[0], [note])
+    (box, *others) = boxes(drawn[0], [note, *axes.texts, *axes.images])
+    assert not [other for other in others if box.overlaps(other)]
+
+
+def test_there_is_an_end_to_how_many_are_drawn(drawn: list[Any], tmp_path: Path) -> None:
+    scores = np.tile([[1.0, 0.0, 0.0]], (1003, 1))
+    pictures.misclassified(saying(), images_of(scores), np.ones(1003, int), tmp_path / "m.png", count=10**6, columns=40)
+    assert len(drawn[0].axes[0].images) == 1000
+    assert texts(drawn[0].axes[0])[0] == "1,003 of 1,003 misread, the worst 1,000"
+
+
 def test_where_nothing_is_misread_the_picture_says_so(drawn: list[Any], tmp_path: Path) -> None:
     pictures.misclassified(saying(), images_of(SCORES), SCORES.argmax(axis=1), tmp_path / "m.png")
     (axes,) = drawn[0].axes
     assert texts(axes) == ["0 of 5 misread"]
+    assert [note.get_text() for note in drawn[0].texts] == [""]
     assert not axes.images
 
 
@@ -255,7 +276,7 @@ def test_misclassified_refuses_what_it_cannot_draw(change: Any, kind: Any, says:
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     for draw in (
         lambda: pictures.confusion(LABELS, READ, tmp_path / "c.png"),
         lambda: pictures.misclassified(saying(), images_of(SCORES), TRUE, tmp_path / "m.png"),

@@ -143,6 +143,11 @@ def test_filters_have_their_channels_side_by_side(drawn: list[Any], tmp_path: Pa
         (np.zeros((50, 3)), {}, ShapeError, "no square image"),
         (np.zeros((64, 3)), {"shape": (8, 9)}, ShapeError, "that many pixels"),
         (np.zeros((64, 3)), {"shape": (64,)}, ShapeError, "that many pixels"),
+        (np.zeros((64, 3)), {"shape": 64}, ShapeError, "that many pixels"),
+        (np.zeros((64, 3)), {"shape": (8.0, 8)}, ShapeError, "that many pixels"),
+        (np.zeros((64, 3)), {"shape": (-8, -8)}, ShapeError, "that many pixels"),
+        (np.ones((64, 3), bool), {}, ShapeError, "no images"),
+        ([[1], [2, 3]], {}, ShapeError, "no array"),
         (np.zeros(64), {}, ShapeError, "no images"),
         (np.zeros((2, 3, 4)), {}, ShapeError, "no images"),
         (np.zeros((64, 0)), {}, ShapeError, "no images"),
@@ -247,6 +252,34 @@ def test_bars_go_left_where_numbers_are_negative(drawn: list[Any], tmp_path: Pat
     assert none.x1 == zero
     assert texts(axes)[-6:] == ["0", "3", "1", "-1", "2", "0"]
     assert inside(drawn[0], axes.texts)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_has_gone_wrong_is_drawn_where_it_went_wrong(
+    value: float, drawn: list[Any], tmp_path: Path
+) -> None:
+    net = Sequential(Affine(30, W=np.ones((64, 30))), ReLU(), Affine(3)).build((8, 8), seed=1)
+    net[0].W[5, 7] = value
+    pictures.activations(net, np.ones((8, 8)), tmp_path / "a.png", title="A title")
+    (axes,) = drawn[0].axes
+    said = texts(axes)
+    known = [text for text in said if " to " in text]
+    assert [text.endswith(", NaN or Inf") for text in known] == [False, True, True, True]
+    assert known[3] == "(3,)  0 to 0, NaN or Inf"
+    assert {text.strip("-") for text in said[-5::2]} <= {"nan", "inf"}
+    assert [bar.get_datalim(axes.transData).width for bar in axes.collections] == [0.0] * 3
+    strip = axes.images[-1].get_array()
+    assert np.flatnonzero(np.ma.getmaskarray(strip).reshape(-1)[:30]).tolist() == [7]
+    assert inside(drawn[0], axes.texts)
+
+
+def test_the_colours_of_activations_are_told_of(drawn: list[Any], tmp_path: Path) -> None:
+    pictures.activations(reader(), IMAGE, tmp_path / "a.png")
+    (axes,), (note,) = drawn[0].axes, drawn[0].texts
+    assert "red: positive, blue: negative" in note.get_text()
+    assert inside(drawn[0], [note])
+    (box, *others) = boxes(drawn[0], [note, *axes.texts, *axes.images])
+    assert not [other for other in others if box.overlaps(other)]
 
 
 def test_words_graphs_and_long_layers(drawn: list[Any], tmp_path: Path) -> None:

@@ -49,14 +49,15 @@ def explain(net: Any, data: tuple[Any, ...], optimizer: Any) -> Explanation:
             steps = norms(twin, twin.storage.views(twin.storage.params - before))
         lengths = norms(twin, twin.storage.views(before))
     arrays: dict[str, list[ParameterStep]] = {}
+    at = dict(twin.walk())
     for name, view in twin.storage.parameters.items():
         path, _, own = name.rpartition(".")
-        decay = next(layer for at, layer in twin.walk() if at == path)._built().declared[own].decay
+        decay = at[path]._built().declared[own].decay
         part = ParameterStep(name, view.shape, lengths[name], gradients[name], steps.get(name), decay)
         arrays.setdefault(path, []).append(part)
     layers = [
         layer_step(path, layer, observer.seen[id(layer)], arrays.get(path, []))
-        for path, layer in twin.walk()
+        for path, layer in at.items()
         if layer is not twin and not hasattr(layer, "run_forward")
     ]
     shown = None if optimizer is None else repr(optimizer)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinynn.errors import ConfigurationError
-from tinynn.pictures.figure import BLUE, GRAY, VERMILION, new_figure, tint, write
-from tinynn.pictures.gray import class_names, labels_of
+from tinynn.pictures.figure import BLUE, GRAY, PLAIN, VERMILION, new_figure, tint, write
+from tinynn.pictures.given import class_names, labels_of
 
 __all__ = ["confusion", "confusion_figure"]
 
@@ -65,7 +65,7 @@ def confusion_figure(
     heading += f"{right.sum():,} of {counts.sum():,} right: {100 * accuracy:.2f} %"
     figure = new_figure(n * cell + margin + 1.5, n * cell + margin + 1.3, None)
     axes = figure.subplots()
-    axes.set_title(heading, fontsize=12, loc="left", pad=10)
+    axes.set_title(heading, fontsize=12, loc="left", pad=10, **PLAIN)
     axes.imshow(shade, interpolation="nearest")
     axes.set_xlabel("read as", fontsize=11)
     axes.set_ylabel("true class", fontsize=11)
@@ -73,8 +73,8 @@ def confusion_figure(
     axes.spines[:].set_visible(False)
     every = range(0, n, 1 if n <= WRITTEN else -(-n // WRITTEN))
     steep = max(len(names[c]) for c in every) > 3
-    axes.set_xticks(every, [names[c] for c in every], rotation=90 if steep else 0)
-    axes.set_yticks(every, [names[c] for c in every])
+    axes.set_xticks(every, [names[c] for c in every], rotation=90 if steep else 0, **PLAIN)
+    axes.set_yticks(every, [names[c] for c in every], **PLAIN)
     if n > WRITTEN:
         return figure
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
@@ -111,18 +111,19 @@ def counted(
     labels = labels_of(labels, "labels", "confusion")
     predicted = labels_of(predicted, "predicted", "confusion", len(labels))
     classes = int(max(labels.max(), predicted.max())) + 1
-    if classes > CLASSES:
+    named = None if names is None else class_names(names, classes, "confusion")
+    many = classes if named is None else len(named)
+    if many > CLASSES:
         raise ConfigurationError(
             "too many classes for one picture",
             where="confusion",
             expected=f"at most {CLASSES}",
-            got=f"{classes:,}: the largest label is {classes - 1:,}",
+            got=f"{many:,} names" if named else f"{many:,}: the largest label is {many - 1:,}",
             fix="count classes from 0, without gaps",
         )
-    names = class_names(names, classes, "confusion")
-    counts = np.zeros((len(names), len(names)), np.int64)
+    counts = np.zeros((many, many), np.int64)
     np.add.at(counts, (labels, predicted), 1)
-    return counts, names
+    return counts, named or class_names(None, many, "confusion")
 
 
 def share(part: Any, whole: Any) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What every picture needs: a figure, its colours, and a file. matplotlib is asked for nothing outside this module.
 
-The figures keep no state, and touch none of matplotlib's.
+The figures keep no state, and touch none of matplotlib's. What callers name is written as it is: a name with dollar
+signs is no mathematics.
 
 Colours: Okabe and Ito, "Color Universal Design", 2008, which colour-blind readers can tell apart.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,13 @@ __all__ = [
     "DIVERGING",
     "GRAY",
     "MARKERS",
+    "PLAIN",
     "VERMILION",
     "as_bytes",
     "new_figure",
+    "place",
+    "rgb",
+    "sheet",
     "tidy",
     "tint",
     "write",
@@ -39,6 +45,8 @@ MARKERS = "osD^vP"  # beside the colour, a shape: six of them, so that they and 
 GRAY = "#555555"
 DIVERGING = "RdBu_r"  # matplotlib's name of a scale from blue over white, which is 0, to red
 DPI = 150
+LARGEST = 100e6  # pixels; drawing them takes 0.4 GB
+PLAIN = {"parse_math": False}  # for texts of the caller's
 
 
 def new_figure(width: float, height: float, title: str | None, layout: Any = "constrained") -> Any:
@@ -47,10 +55,41 @@ def new_figure(width: float, height: float, title: str | None, layout: Any = "co
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", extra="plot", purpose="drawing a picture") from error
+    if width * height * DPI**2 > LARGEST:
+        raise ConfigurationError(
+            "a picture that is too large to be drawn",
+            where="pictures",
+            expected=f"at most {LARGEST / 1e6:.0f} million pixels",
+            got=f"{width * DPI:,.0f} x {height * DPI:,.0f}",
+            fix="fewer or smaller images, or shorter names",
+        )
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
     if title:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(title, fontsize=12, **PLAIN)
     return figure
+
+
+def sheet(width: float, height: float, lines: Sequence[str] = (), note: str = "") -> tuple[Any, Any]:
+    """A figure for many small images, and its axes: inches to the right and down, from where the images begin.
+
+    One pair of axes for all: a hundred pairs, one for each image, would take seconds to draw. `lines`: up to two, above
+    the images; `note`: below them.
+    """
+    top, bottom = (0.0, 0.4, 0.62)[len(lines)], 0.3 if note else 0.0
+    figure = new_figure(width, top + height + bottom, None, layout=None)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, width), ylim=(height + bottom, -top))
+    for line, y, size, colour in zip(lines, (0.22, 0.44), (11, 9), ("black", GRAY), strict=False):
+        axes.text(0.1, y - top, line, fontsize=size, va="center", color=colour, **PLAIN)
+    figure.text(0.1 / width, 0.15 / figure.get_figheight(), note, fontsize=8, va="center", color=GRAY)
+    return figure, axes
+
+
+def place(axes: Any, image: Any, left: float, upper: float, width: float, height: float, **look: Any) -> Any:
+    """An image at its place on a sheet, pixel by pixel."""
+    extent = (left, left + width, upper + height, upper)
+    return axes.imshow(image, extent=extent, aspect="auto", interpolation="nearest", **look)
 
 
 def tidy(axes: Any, x: str, y: str) -> None:
@@ -62,10 +101,14 @@ def tidy(axes: Any, x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
+def rgb(colour: str) -> np.ndarray:
+    """The colour as three numbers 0..1, red, green and blue."""
+    return np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+
+
 def tint(colour: str, strength: Any) -> Any:
     """The colour mixed with white, as numbers 0..1; `strength` (...) from 0, white, to 1 gives (..., 3)."""
-    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    return 1 - np.clip(strength, 0, 1)[..., None] * (1 - rgb)
+    return 1 - np.clip(strength, 0, 1)[..., None] * (1 - rgb(colour))
 
 
 def as_bytes(figure: Any, kind: str) -> bytes:

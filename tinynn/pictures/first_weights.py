@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from numpy.typing import ArrayLike
 from tinynn.checks import positive_integer
 from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.network import Network
-from tinynn.pictures.figure import DIVERGING, GRAY, new_figure, write
-from tinynn.pictures.gray import image_shape
+from tinynn.pictures.figure import DIVERGING, place, sheet, write
+from tinynn.pictures.given import as_array, image_shape
 
 __all__ = ["first_weights", "weights", "weights_figure"]
 
@@ -66,10 +67,10 @@ def first_weights(net: Network | ArrayLike, shape: tuple[int, int] | None = None
             fitting = (size for one in shapes if math.prod(one) == len(W) and (size := image_of(one)))
             shape = next(fitting, None)
     else:
-        W = np.asarray(net)
-    if W.dtype.kind in "biuf" and W.ndim == 4 and given is None and W.size:
+        W = as_array(net, "the weights are", "weights", "W (D, M), or (F, C, rows, columns)")
+    if W.dtype.kind in "iuf" and W.ndim == 4 and given is None and W.size:
         return W.transpose(0, 2, 1, 3).reshape(len(W), W.shape[2], -1)
-    if W.dtype.kind not in "biuf" or W.ndim != 2 or not W.size:
+    if W.dtype.kind not in "iuf" or W.ndim != 2 or not W.size:
         raise ShapeError(
             "these weights are no images",
             where="weights",
@@ -77,16 +78,25 @@ def first_weights(net: Network | ArrayLike, shape: tuple[int, int] | None = None
             got=f"{W.dtype} of shape {W.shape}",
             fix="weights(W, path), W having one column for each unit",
         )
-    shape = image_of((len(W),)) if shape is None else shape
-    if shape is None or len(shape) != 2 or math.prod(shape) != len(W):
+    size = image_of((len(W),)) if shape is None else as_size(shape)
+    if size is None or math.prod(size) != len(W):
         raise ShapeError(
-            "these weights are not of that many pixels" if given else "these weights are no square image",
+            "these weights are no square image" if given is None else "these weights are not of that many pixels",
             where="weights",
             expected=f"the shape (rows, columns) of an image of {len(W):,} pixels",
-            got=shape or "no shape",
+            got="no shape" if given is None else repr(given),
             fix="shape=(rows, columns)",
         )
-    return W.T.reshape(-1, *shape)
+    return W.T.reshape(-1, *size)
+
+
+def as_size(shape: Any) -> tuple[int, int] | None:
+    """(rows, columns), if the shape is one of an image."""
+    try:
+        rows, columns = map(operator.index, shape)
+    except (TypeError, ValueError):
+        return None
+    return (rows, columns) if min(rows, columns) > 0 else None
 
 
 def image_of(shape: tuple[int, ...]) -> tuple[int, int] | None:
@@ -103,28 +113,17 @@ def weights_figure(tiles: np.ndarray, count: int = 100, columns: int = 10, title
     columns = min(columns, n)
     rows = -(-n // columns)
     down = TILE * height / width
-    top = 0.62 if title else 0.4
-    across = max(columns * (TILE + GAP) + 0.15, 2.6)
-    figure = new_figure(across + 0.75, max(rows * (down + GAP) + top + 0.1, 1.4), None, layout=None)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    heading = (
-        f"weights of {'the first ' if n < units else ''}{n} of {units} units" if n < units else f"weights of {n} units"
-    )
-    axes.text(0.1, 0.22, title if title else heading, fontsize=11, va="center")
-    if title:
-        axes.text(0.1, 0.44, heading, fontsize=9, va="center", color=GRAY)
+    across, high = max(columns * (TILE + GAP) + 0.15, 2.6), max(rows * (down + GAP) + 0.1, 1.0)
+    drawn = f"weights of the first {n} of {units} units" if n < units else f"weights of {n} units"
+    figure, axes = sheet(across + 0.75, high, [title, drawn] if title else [drawn])
     # One weight that is far larger than the rest would make all others white.
     largest = float(np.quantile(np.abs(shown[np.isfinite(shown)]), 0.999)) if np.isfinite(shown).any() else 0.0
     largest = largest or 1.0
     image: Any = None
     for i, tile in enumerate(shown):
-        left, upper = 0.1 + i % columns * (TILE + GAP), top + i // columns * (down + GAP)
-        box = (left, left + TILE, upper + down, upper)
-        image = axes.imshow(tile, cmap=DIVERGING, vmin=-largest, vmax=largest, extent=box, interpolation="nearest")
-    wide, high = figure.get_figwidth(), figure.get_figheight()
-    axes.set(xlim=(0, wide), ylim=(high, 0), aspect="auto")
-    bar_high = min(high - top - 0.1, 3.0)
-    scale = figure.add_axes((across / wide, 1 - (top + bar_high) / high, 0.12 / wide, bar_high / high))
+        left, upper = 0.1 + i % columns * (TILE + GAP), i // columns * (down + GAP)
+        image = place(axes, tile, left, upper, TILE, down, cmap=DIVERGING, vmin=-largest, vmax=largest)
+    bar, (wide, whole) = min(high - 0.1, 3.0), figure.get_size_inches()
+    scale = figure.add_axes((across / wide, (high - bar) / whole, 0.12 / wide, bar / whole))
     figure.colorbar(image, cax=scale).ax.tick_params(labelsize=8)
     return figure

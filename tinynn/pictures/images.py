@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from tinynn.checks import positive_integer
 from tinynn.errors import ShapeError
-from tinynn.pictures.figure import new_figure, write
+from tinynn.pictures.figure import PLAIN, place, sheet, write
+from tinynn.pictures.given import gray_images, gray_range
 
 __all__ = ["digits"]
 
@@ -23,20 +23,13 @@ def digits(
 ) -> Path:
     """Draws gray images in rows of `columns`, dark on light, each with its title above it.
 
-    Shapes: images (N, H, W), 1 <= N <= 1000; integers 0..255, or floats 0..1. A title may have several lines.
+    Shapes: images (N, H, W), (N, 1, H, W), or rows of square images, 1 <= N <= 1000; integers 0..255, or floats 0..1.
+    A title may have several lines.
 
     Errors: ShapeError for another shape or number of titles, ConfigurationError for a bad number of columns,
     MissingExtraError, DataError when the file cannot be written.
     """
-    images = np.asarray(images)
-    if images.ndim != 3 or 0 in images.shape:
-        raise ShapeError(
-            "these are not gray images",
-            where="digits",
-            expected="(N, rows, columns), N >= 1",
-            got=images.shape,
-            fix="images.reshape(-1, 28, 28)",
-        )
+    images = gray_images(images, "digits")
     if len(images) > PICTURES:
         raise ShapeError(
             "too many images for one picture",
@@ -61,16 +54,11 @@ def digits(
     picture = 0.72
     across = max(picture + 0.1, 0.062 * max(map(len, lines)) + 0.1)
     down = picture * height / width + 0.16 + 0.14 * depth
-    figure = new_figure(columns * across + 0.1, rows * down + 0.1, None, layout=None)
-    # One pair of axes in inches for all: a hundred pairs, one for each image, would take seconds to draw.
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    brightest = 255 if images.dtype.kind in "iu" else 1
+    figure, axes = sheet(columns * across + 0.1, rows * down + 0.1)
+    white, black = gray_range(images)
     for i, (image, title) in enumerate(zip(images, titles, strict=True)):
         left = 0.05 + (i % columns) * across + (across - picture) / 2
         top = 0.05 + (i // columns) * down + 0.14 * depth + 0.05
-        box = (left, left + picture, top + picture * height / width, top)
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=brightest, extent=box, interpolation="nearest")
-        axes.text(left + picture / 2, top - 0.03, title, fontsize=8, ha="center", va="bottom", color="black")
-    axes.set(xlim=(0, figure.get_figwidth()), ylim=(figure.get_figheight(), 0), aspect="auto")
+        place(axes, image, left, top, picture, picture * height / width, cmap="gray_r", vmin=white, vmax=black)
+        axes.text(left + picture / 2, top - 0.03, title, fontsize=8, ha="center", va="bottom", **PLAIN)
     return write(figure, path)

@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike
 from tinynn.checks import positive_integer
 from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.network import Network
-from tinynn.pictures.figure import BLUE, GRAY, VERMILION, new_figure, write
-from tinynn.pictures.gray import class_names, gray_images, gray_range, labels_of
+from tinynn.pictures.figure import BLUE, GRAY, PLAIN, VERMILION, place, sheet, write
+from tinynn.pictures.given import class_names, gray_images, gray_range, labels_of
 
-__all__ = ["misclassified", "misclassified_figure", "worst_first"]
+__all__ = ["how_many", "misclassified", "misclassified_figure", "worst_first"]
 
 LETTER = 0.068  # inches of a letter of 8 points
 LINE, BAR, SIDE = 0.16, 0.62, 0.8  # height of a line, longest bar, image
-BARS = 3
+BARS, MOST = 3, 1000
 
 
 def misclassified(
@@ -40,19 +40,24 @@ def misclassified(
     among them in blue.
 
     Shapes: images (N, H, W), (N, 1, H, W), or rows of square images; labels (N,), of classes. The network takes them in
-    any of these forms. `count`: how many at most. `names`: of the classes.
+    any of these forms. `count`: how many at most, up to 1000. `names`: of the classes.
 
     Errors: ShapeError, ConfigurationError, MissingExtraError, DataError when the file cannot be written.
     """
-    count = positive_integer(count, "count", where="misclassified", fix="count=20")
+    count = min(positive_integer(count, "count", where="misclassified", fix="count=20"), MOST)
     columns = positive_integer(columns, "columns", where="misclassified", fix="columns=5")
     gray = gray_images(images, "misclassified")
     labels = labels_of(labels, "labels", "misclassified", len(gray))
     scores = scores_of(net, np.asarray(images), labels)
     wrong = worst_first(scores, labels)[:count]
     many = int((scores.argmax(axis=1) != labels).sum())
-    heading = f"{many:,} of {len(labels):,} misread" + (f", the worst {len(wrong)}" if len(wrong) < many else "")
+    heading = how_many(many, len(labels), len(wrong))
     return write(misclassified_figure(gray[wrong], labels[wrong], scores[wrong], heading, columns, names, title), path)
+
+
+def how_many(misread: int, images: int, shown: int) -> str:
+    """What stands above them."""
+    return f"{misread:,} of {images:,} misread" + (f", the worst {shown:,}" if shown < misread else "")
 
 
 def scores_of(net: Network, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -104,32 +109,24 @@ def misclassified_figure(
     down, high = SIDE * height / width, LINE * (BARS + 0.5)
     step_x = max(SIDE + name_room + BAR + 0.75, LETTER * (2 * max(map(len, names)) + 14))
     step_y = max(down, high) + LINE + 0.22
-    top = 0.62 if title else 0.4
-    figure = new_figure(max(columns * step_x + 0.1, 3.6), rows * step_y + top + 0.05, None, layout=None)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.text(0.1, 0.22, title if title else heading, fontsize=11, va="center")
-    if title:
-        axes.text(0.1, 0.44, heading, fontsize=9, va="center", color=GRAY)
-    longest = max(1.0, float(scores.max(initial=1.0)))
+    note = "bars: the highest scores, that of the true class in blue" if n else ""
+    lines = [title, heading] if title else [heading]
+    figure, axes = sheet(max(columns * step_x + 0.1, 3.6), rows * step_y + 0.05, lines, note)
+    longest = float(scores.max(initial=1.0))
     white, black = gray_range(images)
     for i in range(n):
-        left, upper = 0.1 + i % columns * step_x, top + i // columns * step_y
+        left, upper = 0.1 + i % columns * step_x, i // columns * step_y
         says = f"{names[labels[i]]} read as {names[scores[i].argmax()]}"
-        axes.text(left, upper + 0.08, says, fontsize=9, va="center")
+        axes.text(left, upper + 0.08, says, fontsize=9, va="center", **PLAIN)
         y = upper + LINE + 0.04
-        box = (left, left + SIDE, y + down, y)
-        axes.imshow(
-            images[i], cmap="gray_r", vmin=white, vmax=black, extent=box, aspect="auto", interpolation="nearest"
-        )
+        place(axes, images[i], left, y, SIDE, down, cmap="gray_r", vmin=white, vmax=black)
         for line, c in enumerate(highest(scores[i], int(labels[i]))):
             middle, start = y + LINE * (line + 0.75), left + SIDE + name_room
             colour = BLUE if c == labels[i] else VERMILION
             long = BAR * max(float(scores[i, c]), 0.0) / longest
-            axes.text(start - 0.05, middle, names[c], fontsize=8, va="center", ha="right")
+            axes.text(start - 0.05, middle, names[c], fontsize=8, va="center", ha="right", **PLAIN)
             axes.fill_between([start, start + long + 0.01], middle - 0.05, middle + 0.05, color=colour, linewidth=0)
             axes.text(start + long + 0.05, middle, f"{scores[i, c]:.3f}", fontsize=8, va="center", color=GRAY)
-    axes.set(xlim=(0, figure.get_figwidth()), ylim=(figure.get_figheight(), 0), aspect="auto")
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,8 @@ from numpy.typing import ArrayLike
 from tinynn.errors import ConfigurationError, ShapeError
 from tinynn.network import Network
 from tinynn.network.observed import layer_outputs
-from tinynn.pictures.figure import BLUE, DIVERGING, GRAY, new_figure, write
-from tinynn.pictures.gray import class_names, image_shape
+from tinynn.pictures.figure import BLUE, DIVERGING, GRAY, PLAIN, place, sheet, write
+from tinynn.pictures.given import as_array, class_names, image_shape
 
 __all__ = ["activations"]
 
@@ -50,29 +51,26 @@ def activations(
 
 def activations_figure(net: Network, image: ArrayLike, names: Sequence[str] | None, title: str | None) -> Any:
     """The figure of `activations`."""
-    panels = way(net, np.asarray(image))
+    panels = way(net, as_array(image, "the image is", "activations", "one example"))
     classes = panels[-1][1].size
     named = class_names(names, classes, "activations") if classes <= FEW else []
-    top = 0.45 if title else 0.1
     heights = [max(height_of(y), 0.42) for _, y in panels]
-    figure = new_figure(LEFT + WIDE + 0.1, top + sum(heights) + 0.16 * len(panels), None, layout=None)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    if title:
-        axes.text(0.1, 0.22, title, fontsize=12, va="center")
-    upper = top
+    note = "black: the largest number, white: 0; in layers with negative ones red: positive, blue: negative, white: 0"
+    lines = [title] if title else []
+    figure, axes = sheet(LEFT + WIDE + 0.1, 0.1 + sum(heights) + 0.16 * len(panels), lines, note)
+    upper = 0.1
     for k, ((label, y), height) in enumerate(zip(panels, heights, strict=True)):
-        low, high = float(y.min()), float(y.max())
-        about = f"{y.shape}  {low:.3g} to {high:.3g}"
-        axes.text(0.1, upper + 0.12, label, fontsize=9, va="center")
+        known = np.isfinite(y)
+        low, high = (float(y[known].min()), float(y[known].max())) if known.any() else (0.0, 0.0)
+        about = f"{y.shape}  {low:.3g} to {high:.3g}{'' if known.all() else ', NaN or Inf'}"
+        axes.text(0.1, upper + 0.12, label, fontsize=9, va="center", **PLAIN)
         axes.text(0.1, upper + 0.30, about, fontsize=8, va="center", color=GRAY)
         last = k == len(panels) - 1
         if y.ndim == 1 and y.size <= FEW:
-            draw_bars(axes, y, upper, named if last else [str(i) for i in range(y.size)])
+            draw_bars(axes, y, upper, low, high, named if last else [str(i) for i in range(y.size)])
         else:
             draw_tiles(axes, tiles_of(y), upper, low, high, TILE if y.ndim > 1 else CELL)
         upper += height + 0.16
-    axes.set(xlim=(0, figure.get_figwidth()), ylim=(figure.get_figheight(), 0), aspect="auto")
     return figure
 
 
@@ -101,7 +99,7 @@ def way(net: Network, image: np.ndarray) -> list[tuple[str, np.ndarray]]:
     before = x[0].reshape(size) if size is not None else x[0]
     panels = [("input", before)]
     for path, layer, y in layer_outputs(net, x):
-        if hasattr(layer, "run_forward") or y.ndim < 2 or y.size == 0:
+        if isinstance(layer, Network) or y.ndim < 2 or y.size == 0:
             continue
         if not same(before, y[0]):
             label = f"{path}  {layer!r}"
@@ -111,11 +109,13 @@ def way(net: Network, image: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 
 def same(before: np.ndarray, y: np.ndarray) -> bool:
-    """Whether a layer has changed nothing but size and shape."""
+    """Whether a layer has changed nothing but size and shape; where there is a NaN, nobody could tell."""
     if before.size != y.size:
         return False
     a, b = (np.ravel(part).astype(float) for part in (before, y))
-    return bool(np.allclose(a / (np.abs(a).max() or 1.0), b / (np.abs(b).max() or 1.0), atol=1e-6, equal_nan=True))
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return False
+    return bool(np.allclose(a / (np.abs(a).max() or 1.0), b / (np.abs(b).max() or 1.0), atol=1e-6))
 
 
 def tiles_of(y: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def height_of(y: np.ndarray) -> float:
 def draw_tiles(axes: Any, tiles: np.ndarray, upper: float, low: float, high: float, side: float) -> None:
     """Tiles in lines: of a row of numbers one for each."""
     most = max(abs(low), abs(high)) or 1.0
-    look: dict[str, Any] = {"cmap": DIVERGING, "vmin": -most, "vmax": most, "interpolation": "nearest"}
+    look: dict[str, Any] = {"cmap": DIVERGING, "vmin": -most, "vmax": most}
     if low >= 0:
         look.update(cmap="gray_r", vmin=0)
     n, height, width = tiles.shape
@@ -150,33 +150,32 @@ def draw_tiles(axes: Any, tiles: np.ndarray, upper: float, low: float, high: flo
     if side == CELL:  # one image of all lines, NaN where the last is not full
         strip = np.full(-(-n // many) * many, np.nan)
         strip[:n] = tiles[:, 0, 0]
-        box = (LEFT, LEFT + many * side, upper + len(strip) // many * side * TALL, upper)
-        axes.imshow(strip.reshape(-1, many), extent=box, **look)
+        box = (LEFT, upper, many * side, len(strip) // many * side * TALL)
+        place(axes, strip.reshape(-1, many), *box, **look)
         frame(axes, *box)
         return
     for i, tile in enumerate(tiles):
-        left, y = LEFT + i % many * (side + GAP), upper + i // many * (down + GAP)
-        box = (left, left + side, y + down, y)
-        axes.imshow(tile, extent=box, **look)
+        box = (LEFT + i % many * (side + GAP), upper + i // many * (down + GAP), side, down)
+        place(axes, tile, *box, **look)
         frame(axes, *box)
 
 
-def frame(axes: Any, left: float, right: float, bottom: float, top: float) -> None:
+def frame(axes: Any, left: float, upper: float, width: float, height: float) -> None:
     """A thin line around a tile: many are white at the edge."""
-    axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="#cccccc", linewidth=0.6)
+    right, lower = left + width, upper + height
+    axes.plot([left, right, right, left, left], [upper, upper, lower, lower, upper], color="#cccccc", linewidth=0.6)
 
 
-def draw_bars(axes: Any, y: np.ndarray, upper: float, names: Sequence[str]) -> None:
-    """A bar for each number, to the left where it is negative, with its name and value."""
+def draw_bars(axes: Any, y: np.ndarray, upper: float, low: float, high: float, names: Sequence[str]) -> None:
+    """A bar for each number, to the left where it is negative, with its name and value; none for NaN and Inf."""
     room = 0.07 * max(map(len, names)) + 0.1
-    most = float(np.nanmax(np.abs(y))) or 1.0
-    low = min(float(np.nanmin(y)), 0.0)
+    most, low = max(abs(low), abs(high)) or 1.0, min(low, 0.0)
     reach = (WIDE - room - 1.4) / (most - low if low < 0 else most)
     zero = LEFT + room - low * reach + (0.55 if low < 0 else 0)
     shares = low == 0 and most <= 1
     for i, (value, name) in enumerate(zip(y.tolist(), names, strict=False)):
-        middle, end = upper + BAR * (i + 0.5), zero + value * reach
-        axes.text(LEFT, middle, name, fontsize=8, va="center")
+        middle, end = upper + BAR * (i + 0.5), zero + (value * reach if math.isfinite(value) else 0)
+        axes.text(LEFT, middle, name, fontsize=8, va="center", **PLAIN)
         axes.fill_between(sorted([zero, end]), middle - 0.055, middle + 0.055, color=BLUE, linewidth=0)
         side = -1 if value < 0 else 1
         place = {"ha": "left" if side > 0 else "right", "va": "center"}

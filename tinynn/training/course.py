@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from tinynn.history import History
 from tinynn.network import Network
+from tinynn.training.order import Order
 from tinynn.training.snapshot import Snapshot
 from tinynn.training.tally import Tally
 
@@ -18,7 +21,8 @@ class Course:
     """`epoch` and `done`: whole epochs, and the steps of the one that runs; `steps`: all of them.
 
     `seconds`: that this epoch's training has taken. `before`: as it was when the epoch began. `best`: as it was after
-    epoch `best_epoch`, which had the `lowest` validation loss.
+    epoch `best_epoch`, which had the `lowest` validation loss. `order`: of the rows in the latest whole epoch, None
+    before one.
     """
 
     def __init__(self, net: Network, optimizer: Any) -> None:
@@ -27,6 +31,7 @@ class Course:
         self.epoch = self.steps = 0
         self.lowest, self.best_epoch = math.inf, 0
         self.best: Snapshot | None = None
+        self.order: np.ndarray | Order | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -35,8 +40,9 @@ class Course:
         self.before = Snapshot(self.net, self.optimizer)
         self.tally = Tally(self.net)
 
-    def end(self) -> None:
-        """The epoch is over; its training is counted."""
+    def end(self, order: np.ndarray | Order) -> None:
+        """The epoch, whose rows came in this order, is over; its training is counted."""
+        self.order = order
         self.history.loss.append(self.tally.loss())
         self.history.accuracy.append(self.tally.accuracy())
         self.history.seconds.append(self.seconds)

@@ -55,7 +55,7 @@ def one_epoch(
     if run.asked:
         shown.end(None)
     else:
-        course.end()
+        course.end(order)
 
 
 def settle(course: Course, steps: Steps, order: np.ndarray | Order, shown: Progress) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinynn.network import Network
 from tinynn.network.evaluation import blocks
-from tinynn.pictures.gray import image_shape
+from tinynn.pictures.given import image_shape
 from tinynn.pictures.misread import worst_first
 
 __all__ = ["Mistakes", "mistakes"]
@@ -30,9 +30,9 @@ class Mistakes(NamedTuple):
 
 
 def mistakes(net: Network, data: tuple[Any, ...], rows: int, worst: int) -> Mistakes | None:
-    """The mistakes in the first `rows` rows; None where there are no classes to mistake. `worst`: images at most.
+    """The mistakes in the first `rows` rows, in whole blocks; None where there are no classes to mistake.
 
-    `data`: validation data as `fit` has checked it.
+    `data`: validation data as `fit` has checked it. `worst`: images at most.
     """
     if len(net.input_names) != 1 or 1 not in net.target_slots:
         return None
@@ -51,10 +51,11 @@ def mistakes(net: Network, data: tuple[Any, ...], rows: int, worst: int) -> Mist
         predicted.append(scores.argmax(axis=1))
         wrong = worst_first(scores, labels)[:worst]
         x = net.ops.to_host(xs[0])[known[wrong]]
-        block = x if size is None else x.reshape(len(x), *size), labels[wrong], scores[wrong]
+        block = x, labels[wrong], scores[wrong]
         kept = block if kept is None else tuple(np.concatenate(pair) for pair in zip(kept, block, strict=True))
         kept = tuple(part[worst_first(kept[2], kept[1])[:worst]] for part in kept)
-    if not true or not sum(map(len, true)) or kept is None:
+    if kept is None or not sum(map(len, true)):
         return None
-    images, labels, scores = kept
-    return Mistakes(np.concatenate(true), np.concatenate(predicted), images if size else None, labels, scores)
+    x, labels, scores = kept
+    images = None if size is None else x.reshape(len(x), *size)
+    return Mistakes(np.concatenate(true), np.concatenate(predicted), images, labels, scores)

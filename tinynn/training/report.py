@@ -17,13 +17,12 @@ from tinynn.errors import ConfigurationError, TinynnError
 from tinynn.optim import Optimizer
 from tinynn.pictures.confusion_matrix import confusion_figure
 from tinynn.pictures.curves import curve_figure
-from tinynn.pictures.figure import as_bytes, new_figure
+from tinynn.pictures.figure import new_figure
 from tinynn.pictures.first_weights import first_weights, weights_figure
-from tinynn.pictures.gray import image_shape
-from tinynn.pictures.misread import misclassified_figure
+from tinynn.pictures.given import image_shape
+from tinynn.pictures.misread import how_many, misclassified_figure
 from tinynn.training.course import Course
 from tinynn.training.mistakes import mistakes
-from tinynn.training.order import Order
 from tinynn.training.report_page import Section, page, picture, preformatted, table
 from tinynn.training.steps import Steps
 from tinynn.training.surroundings import surroundings
@@ -97,8 +96,8 @@ class Report:
         except Exception as error:
             if not self.warned:
                 self.warned = True
-                why = str(error) if isinstance(error, TinynnError) else f"{type(error).__name__}: {error}"
-                warnings.warn(f"the report {self.path} could not be {what}: {why}", RuntimeWarning, stacklevel=4)
+                said = f"the report {self.path} could not be {what}: {told(error)}"
+                warnings.warn(said, RuntimeWarning, stacklevel=4)
             return None
 
     def write(self, said: str, *, running: bool, error: BaseException | None = None) -> None:
@@ -106,8 +105,7 @@ class Report:
         course, history = self.course, self.course.history
         sections: list[Section | None] = []
         if error is not None:
-            told = str(error) if isinstance(error, TinynnError) else f"{type(error).__name__}: {error}"
-            sections.append(Section("What went wrong", preformatted(told)))
+            sections.append(Section("What went wrong", preformatted(told(error))))
         if len(history):
             makers = (self.curves, self.table, self.mistakes, self.weights, self.last_batch)
             sections += [self.attempt(maker, f"drawn in full ({maker.__name__})") for maker in makers]
@@ -139,8 +137,8 @@ class Report:
 
     def curves(self) -> Section:
         """Loss and accuracy against the epoch."""
-        svg = as_bytes(curve_figure(self.course.history), "svg")
-        return Section("Learning curves", picture(svg, "svg+xml", "loss and accuracy against the epoch"))
+        figure = curve_figure(self.course.history)
+        return Section("Learning curves", picture(figure, "svg", "loss and accuracy against the epoch"))
 
     def table(self) -> Section:
         """All numbers of each epoch."""
@@ -160,11 +158,11 @@ class Report:
         parts, many = [], int((found.true != found.predicted).sum())
         if found.scores.shape[1] <= CLASSES:
             figure = confusion_figure(found.true, found.predicted)
-            parts.append(picture(as_bytes(figure, "svg"), "svg+xml", "confusion matrix of the validation data"))
+            parts.append(picture(figure, "svg", "confusion matrix of the validation data"))
         if found.images is not None and many:
-            heading = f"{many:,} of {len(found.true):,} misread" + f", the worst {WORST}" * (many > WORST)
+            heading = how_many(many, len(found.true), len(found.labels))
             figure = misclassified_figure(found.images, found.labels, found.scores, heading)
-            parts.append(picture(as_bytes(figure, "png"), "png", "misread images of the validation data"))
+            parts.append(picture(figure, "png", "misread images of the validation data"))
         return Section("Mistakes in the validation data", "".join(parts)) if parts else None
 
     def weights(self) -> Section | None:
@@ -176,12 +174,13 @@ class Report:
             tiles = first_weights(net)
         except TinynnError:  # weights that are no images
             return None
-        return Section("First weights", picture(as_bytes(weights_figure(tiles), "png"), "png", "weights as images"))
+        return Section("First weights", picture(weights_figure(tiles), "png", "weights as images"))
 
-    def last_batch(self) -> Section:
-        """The explanation of the last batch of the latest whole epoch."""
-        size = self.steps.batches.batch_size
-        order = Order(self.seed, max(self.course.epoch - 1, 0), self.rows)
+    def last_batch(self) -> Section | None:
+        """The explanation of the last batch of the latest whole epoch; a run that was resumed at its end has none."""
+        size, order = self.steps.batches.batch_size, self.course.order
+        if order is None:
+            return None
         batch = self.steps.batches.gather(order[self.rows - ((self.rows - 1) % size + 1) : self.rows])
         optimizer = self.course.optimizer
         optimizer = optimizer if isinstance(optimizer, Optimizer) else None  # any other may do more than a step
@@ -190,13 +189,13 @@ class Report:
     def about(self) -> list[list[str]]:
         """What was set, and where it runs."""
         net = self.course.net
-        told: dict[str, Any] = {"epochs": self.epochs, "optimizer": repr(self.course.optimizer)}
-        told.update((spoken(name), value) for name, value in self.settings.items() if value is not None)
-        told |= {"rows": f"{self.rows:,}", "batch size": self.steps.batches.batch_size}
-        told |= {"seed": self.seed, "seed of the network": net._seed, "dtype": net.dtype}
-        told |= {**surroundings(net), "Python": platform.python_version()}
+        held: dict[str, Any] = {"epochs": self.epochs, "optimizer": repr(self.course.optimizer)}
+        held.update((spoken(name), value) for name, value in self.settings.items() if value is not None)
+        held |= {"rows": f"{self.rows:,}", "batch size": self.steps.batches.batch_size}
+        held |= {"seed": self.seed, "seed of the network": net._seed, "dtype": net.dtype}
+        held |= {**surroundings(net), "Python": platform.python_version()}
         began = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(self.started))
-        return [[name, str(value)] for name, value in {**told, "began": began}.items()]
+        return [[name, str(value)] for name, value in {**held, "began": began}.items()]
 
 
 ENDS = {
@@ -205,6 +204,11 @@ ENDS = {
     "callback": "Stopped by a callback.",
     "interrupted": "Interrupted. The network keeps what it has learned.",
 }
+
+
+def told(error: BaseException) -> str:
+    """What an error says, and of which kind it is where it does not say so itself."""
+    return str(error) if isinstance(error, TinynnError) else f"{type(error).__name__}: {error}"
 
 
 def spoken(name: str) -> str:

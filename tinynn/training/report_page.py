@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from tinynn.pictures.figure import as_bytes
 
 __all__ = ["Section", "page", "picture", "preformatted", "table"]
 
@@ -25,7 +27,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .9rem .15rem 0; text-align: left; vertical-align: top; }
 th { font-weight: 600; border-bottom: 1px solid #ddd; }
 tr.best { background: #e8f1fa; font-weight: 600; }
-.scroll { overflow: auto; max-height: 26rem; }
+.wide { overflow-x: auto; }
+.long { overflow: auto; max-height: 26rem; }
 pre { overflow-x: auto; font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; margin: 0; }
 """
 
@@ -57,9 +60,14 @@ def page(
 """
 
 
-def picture(data: bytes, kind: str, says: str) -> str:
-    """A picture within the page. `kind`: "png" or "svg+xml"; `says`: what it shows, for who does not see it."""
-    return f'<img alt="{escape(says)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+def picture(figure: Any, kind: str, says: str) -> str:
+    """A figure within the page, an inch of it 96 pixels wide: its letters are as large as those of the others.
+
+    `kind`: "svg", or "png" where there are images in it; `says`: what it shows, for who does not see it.
+    """
+    data = base64.b64encode(as_bytes(figure, kind)).decode()
+    mime, width = {"svg": "svg+xml", "png": "png"}[kind], round(96 * figure.get_figwidth())
+    return f'<img alt="{escape(says)}" width="{width}" src="data:image/{mime};base64,{data}">'
 
 
 def preformatted(text: str) -> str:
@@ -74,4 +82,5 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str] = (), marked: int |
     for i, row in enumerate(rows):
         look = ' class="best"' if i == marked else ""
         lines.append(f"<tr{look}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
-    return f'<div class="scroll"><table>{top}<tbody>{"".join(lines)}</tbody></table></div>'
+    look = "long" if head else "wide"  # epochs may be thousands
+    return f'<div class="{look}"><table>{top}<tbody>{"".join(lines)}</tbody></table></div>'

@@ -1,18 +1,25 @@
-"""Arrays of numbers seen as gray images."""
+"""What pictures are drawn of, looked at: arrays, gray images, classes and their names."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from tinynn.errors import ConfigurationError, ShapeError
+from tinynn.network.inputs import becoming_array
 
-__all__ = ["class_names", "gray_images", "gray_range", "image_shape", "labels_of"]
+__all__ = ["as_array", "class_names", "gray_images", "gray_range", "image_shape", "labels_of"]
 
 SMALLEST = 8  # pixels a side, below which a row of numbers is not taken for an image
+
+
+def as_array(values: Any, what: str, where: str, expected: str) -> np.ndarray:
+    """The values as an array of NumPy's. `what`: such as "the images are". Errors: ShapeError, DataError."""
+    with becoming_array(values, what, where, expected):
+        return np.asarray(values)
 
 
 def square(size: int) -> tuple[int, int] | None:
@@ -32,13 +39,14 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
 
 def gray_images(images: Any, where: str) -> np.ndarray:
     """The images as (N, H, W). Errors: ShapeError."""
-    images = np.asarray(images)
-    size = image_shape(images.shape[1:]) if images.ndim > 1 and len(images) else None
+    expected = "numbers (N, rows, columns), (N, 1, rows, columns), or rows of square images; N >= 1"
+    images = as_array(images, "the images are", where, expected)
+    size = image_shape(images.shape[1:]) if images.ndim > 1 and images.size else None
     if size is None or images.dtype.kind not in "biuf":
         raise ShapeError(
             "these are not gray images",
             where=where,
-            expected="numbers (N, rows, columns), (N, 1, rows, columns), or rows of square images; N >= 1",
+            expected=expected,
             got=f"{images.dtype} of shape {images.shape}",
             fix="images.reshape(-1, 28, 28)",
         )
@@ -49,13 +57,13 @@ def gray_range(images: np.ndarray) -> tuple[float, float]:
     """Which numbers are white and black: 0 and 255 of integers, 0 and 1 of floats, the extremes of other ones."""
     if images.dtype.kind in "iu":
         return 0.0, 255.0
-    low, high = float(images.min(initial=0.0)), float(images.max(initial=1.0))
-    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    finite = images[np.isfinite(images)].astype(float)
+    return float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
 
 
 def labels_of(labels: Any, what: str, where: str, n: int | None = None) -> np.ndarray:
     """Labels as integers (N,), N >= 1. Errors: ShapeError, ConfigurationError."""
-    labels = np.asarray(labels)
+    labels = as_array(labels, f"{what} are", where, "one class for each row")
     if labels.ndim != 1 or not len(labels) or n not in (None, len(labels)):
         raise ShapeError(
             f"{what} must be one class for each row",
@@ -64,22 +72,24 @@ def labels_of(labels: Any, what: str, where: str, n: int | None = None) -> np.nd
             got=labels.shape,
             fix="of probabilities (N, C) take .argmax(axis=1)" if labels.ndim == 2 else "give each row one label",
         )
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
+    whole = labels.astype(np.int64) if labels.dtype.kind in "iu" else np.array([-1])
+    if whole.min() < 0:
         raise ConfigurationError(
             f"{what} are no classes",
             where=where,
             expected="integers from 0 on",
-            got=f"{labels.dtype}, such as {labels[labels.argmin()]}",
+            got=f"{labels.dtype}, such as {labels[whole.argmin()]}",
             fix="labels.astype(int), counted from 0",
         )
-    return labels.astype(np.int64)
+    return whole
 
 
-def class_names(names: Sequence[Any] | None, classes: int, where: str) -> list[str]:
+def class_names(names: Iterable[Any] | None, classes: int, where: str) -> list[str]:
     """A name for each class. Errors: ConfigurationError."""
     if names is None:
         return [str(c) for c in range(classes)]
-    if len(names) < classes:
+    named = [str(name) for name in names] if isinstance(names, Iterable) else []
+    if len(named) < classes:
         raise ConfigurationError(
             "a class without a name",
             where=where,
@@ -87,4 +97,4 @@ def class_names(names: Sequence[Any] | None, classes: int, where: str) -> list[s
             got=repr(names),
             fix="names=[...] for all classes, or leave it out",
         )
-    return [str(name) for name in names]
+    return named
