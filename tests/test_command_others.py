@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,6 @@ def model() -> Sequential:
 
 
 def test_safetensors(model: Sequential, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("safetensors")
     assert main(["export", "net.npz", "--safetensors", "net.safetensors", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "model": "net.npz",
@@ -55,7 +55,6 @@ def test_safetensors(model: Sequential, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_onnx(model: Sequential, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("onnx")
     assert main(["export", "net.npz", "--onnx", "net.onnx"]) == 0
     assert capsys.readouterr().out == "net.onnx: net.npz as onnx\n"
     again = tinynn.onnx.import_("net.onnx")
@@ -205,8 +204,6 @@ def test_ctrl_c_and_too_little_memory(
 
 
 def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    import warnings
-
     def warns(options: Any) -> dict[str, Any]:
         warnings.warn("other\nbits", RuntimeWarning, stacklevel=1)
         return {"numpy": {"step": 1.0, "predict": 1.0}}
@@ -241,7 +238,10 @@ def test_a_real_process_from_data_to_answer() -> None:
     rng = np.random.default_rng(0)
     rows = [(kind, *(rng.normal(size=2) + 4 * kind)) for kind in rng.integers(0, 2, 100)]
     Path("data.csv").write_text("".join(f"{a},{b},{'no' if kind else 'yes'}\n" for kind, a, b in rows))
-    call = lambda *words: subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=ENVIRONMENT)  # noqa: E731
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=ENVIRONMENT)
+
     trained = call("train", "data.csv", "--layers", "10 relu", "--lr", "0.01")
     assert trained.returncode == 0, trained.stderr
     Path("ask.csv").write_text("0,0\n4,4\n")

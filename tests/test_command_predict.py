@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinynn import (
     SGD,
@@ -95,7 +96,6 @@ def test_archives_and_scores(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pictures_of_any_size(capsys: pytest.CaptureFixture[str]) -> None:
-    images = pytest.importorskip("PIL.Image", reason="needs Pillow: the extra of pictures")
     train, test = datasets.mnist()
     net = saved(Rescale(1 / 255), Affine(40), ReLU(), Affine(10), SoftmaxCrossEntropy(), shape=(28, 28))
     fit(net, SGD(0.2), (train.images[:3000], train.labels[:3000]), epochs=4, progress=False)
@@ -105,11 +105,11 @@ def test_pictures_of_any_size(capsys: pytest.CaptureFixture[str]) -> None:
         paper = np.full((300, 200), 255, np.uint8)  # dark on white, large, in a corner
         paper[5:117, 60:172] = 255 - np.kron(image, np.ones((4, 4), np.uint8))
         paths.append(f"{label}-{i}.{'png' if i % 2 else 'jpg'}")
-        images.fromarray(paper).save(paths[-1])
+        Image.fromarray(paper).save(paths[-1])
     answers, _ = asked(capsys, "digits.npz", *paths)
     assert sum(answer["label"] == path[0] for answer, path in zip(answers, paths, strict=True)) >= 16
     assert all(answer.keys() == {"file", "label", "probability", "runners_up"} for answer in answers)
-    images.new("L", (50, 50), 255).save("blank.png")
+    Image.new("L", (50, 50), 255).save("blank.png")
     Path("torn.png").write_bytes(Path(paths[1]).read_bytes()[:60])
     answers, told = asked(capsys, "digits.npz", "blank.png", paths[0], "torn.png", "none.png", code=2)
     assert ["error" in answer for answer in answers] == [True, False, True, True]

@@ -153,13 +153,15 @@ def test_archives(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     x, t = kinds()
     options = ("data.npz", "--quiet", "--epochs", "20", "--layers", "10 relu", "--lr", "0.02")
 
-    def shown(**arrays: np.ndarray) -> dict[str, Any]:
-        np.savez(tmp_path / "data.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    def shown(**arrays: Any) -> dict[str, Any]:
+        np.savez(tmp_path / "data.npz", **arrays)
         code, found = asked(capsys, *options)
         assert code == 0
         return found
 
-    names = lambda: tinynn.load("model.npz").metadata.get("classes")  # noqa: E731
+    def names() -> list[str]:
+        return tinynn.load("model.npz").metadata["classes"]
+
     assert shown(x=x, t=t)["validation"]["accuracy"] > 0.8
     assert shown(x=x, t=np.array(["a", "b", "c"])[t])["validation"]["accuracy"] > 0.8
     assert names() == ["a", "b", "c"]

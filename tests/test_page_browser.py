@@ -20,6 +20,7 @@ from tinynn import (
     AveragePool2D,
     BatchNorm,
     BinaryCrossEntropy,
+    ConfigurationError,
     Conv2D,
     Dropout,
     Flatten,
@@ -40,7 +41,6 @@ from tinynn import (
     Softmax,
     SoftmaxCrossEntropy,
     Tanh,
-    TinynnError,
     datasets,
 )
 from tinynn.app.page import export_html
@@ -94,12 +94,10 @@ def built(name: str) -> Sequential:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    pytest.importorskip("playwright")
-    pytest.importorskip("starlette")
     opened = chromium()
     try:
         one = opened.__enter__()
-    except TinynnError as error:
+    except ConfigurationError as error:
         pytest.skip(f"{error.what}: {error.got}")
     try:
         yield one

@@ -33,6 +33,7 @@ from tinynn.app.page import document as module
 from tinynn.app.page import export_html
 from tinynn.app.page.document import document
 from tinynn.app.page.reader import chain, check, named, read
+from tinynn.testing import FakeDevice
 
 
 def data_in(text: str) -> Any:
@@ -136,8 +137,6 @@ def test_networks_without_anything_to_show(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_network_of_any_backend_and_layout_is_read() -> None:
-    from tinynn.testing import FakeDevice
-
     digit = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
     for shape in ((784,), (28, 28), (1, 28, 28), (1, 784)):
         net = Sequential(Rescale(1 / 255), Affine(8), ReLU(), Affine(4), SoftmaxCrossEntropy())

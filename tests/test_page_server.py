@@ -37,8 +37,6 @@ from tinynn.app.page.requests import LONGEST_BODY
 from tinynn.data import read_idx, write_idx
 from tinynn.optim import SGD
 
-pytest.importorskip("starlette")
-
 SEVEN = np.pad(stroke((60, 60), [(0.2, 0.2), (0.8, 0.2), (0.45, 0.85)], 6), 4)
 BLANK = np.zeros((20, 20), np.uint8)
 PROTECTED = {

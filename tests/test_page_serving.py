@@ -26,9 +26,6 @@ from tinynn.app.command import main
 from tinynn.app.page import serve, serving
 from tinynn.app.page.serving import Served
 
-pytest.importorskip("starlette")
-pytest.importorskip("uvicorn")
-
 DOT = np.zeros((40, 40), np.uint8)
 DOT[10:30, 18:22] = 255
 
