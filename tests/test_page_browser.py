@@ -45,8 +45,7 @@ from tinynn import (
 )
 from tinynn.app.page import export_html
 from tinynn.app.page.document import FILES
-from tinynn.app.page.export import KINDS, described
-from tinynn.app.page.reader import chain
+from tinynn.app.page.export import KINDS, chain, described
 from tinynn.app.page.reader import read as read_digit
 from tinynn.data import read_idx
 

@@ -32,7 +32,8 @@ from tinynn import (
 from tinynn.app.page import document as module
 from tinynn.app.page import export_html
 from tinynn.app.page.document import document
-from tinynn.app.page.reader import chain, check, named, read
+from tinynn.app.page.export import chain
+from tinynn.app.page.reader import check, named, read
 from tinynn.testing import FakeDevice
 
 

@@ -24,11 +24,10 @@ from tinynn.layers import (
     Reshape,
     RMSNorm,
 )
-from tinynn.losses import Loss
-from tinynn.network import Sequential
-from tinynn.network.inputs import receive
+from tinynn.network import Network
+from tinynn.network.observed import layer_outputs
 
-__all__ = ["Activation", "Reading", "chain", "check", "named", "read"]
+__all__ = ["Activation", "Reading", "check", "named", "read"]
 
 MOST_CLASSES = 36  # keys of the keyboard, and more than which the page has no room
 MOST_SHOWN = 1 << 16  # numbers of one layer
@@ -45,7 +44,7 @@ class Activation(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The outputs (classes,) for one digit, and the hidden layers' in order; none where the network is no chain."""
+    """The outputs (classes,) for one digit, and those of the hidden layers that `named` chooses, in their order."""
 
     outputs: np.ndarray
     layers: list[Activation]
@@ -92,33 +91,13 @@ def read(net: Any, digit: np.ndarray) -> Reading:
 
 def activations(net: Any, x: np.ndarray) -> list[Activation]:
     """What the hidden layers that `named` chooses put out for one row."""
-    layers = chain(net)
-    names, found = named(layers), []
-    (y,) = receive(net, (x,)) if layers else (x,)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for layer, name in zip(layers, names, strict=True):
-            if not any(names):
-                break
-            if isinstance(layer, Loss):
-                continue
-            y = layer.predict(y)
-            if name:
-                found.append(Activation(name, np.array(net.ops.to_host(y)[0], np.float32)))
-    return found
-
-
-def chain(net: Any) -> list[Layer]:
-    """The layers of a Sequential one after the other, those of chains within it too; none of any other network."""
-    if type(net) is not Sequential:
-        return []
-    found: list[Layer] = []
-    for layer in net:
-        found.extend(chain(layer) if type(layer) is Sequential else [layer])
-    return found
+    seen = [(layer, y) for _, layer, y in layer_outputs(net, x) if not isinstance(layer, Network)]
+    names = named([layer for layer, _ in seen])
+    return [Activation(name, y[0].astype(np.float32)) for name, (_, y) in zip(names, seen, strict=True) if name]
 
 
 def named(layers: list[Layer]) -> list[str]:
-    """For each layer its name if the page is to show it, else "".
+    """For each layer its name if the page is to show it, else ""; the layers in the order in which they are computed.
 
     Not shown are the outputs, which are shown as bars, layers that hand on the same numbers, and sums before their
     activation.
