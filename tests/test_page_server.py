@@ -368,6 +368,7 @@ def test_of_a_graph_hidden_layers_are_shown_as_well() -> None:
         Sequential(Affine(10)).build((27, 28)),
         Sequential(ReLU()).build((28, 28)),
         Sequential(Affine(37)).build((28, 28)),
+        Sequential(Affine(1)).build((28, 28)),
         Graph(a=(Affine(10), "x"), b=(Affine(10), "x")).build((784,)),
         Graph(a=(Affine(10), "x"), b=(Affine(10), "y"), c=(ReLU(), "y")).build((784,), (784,)),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinynn.app.command.output import add_json, beside_json, count, in_two_lines, write_json
+from tinynn.app.metadata import class_names, names
 from tinynn.errors import ConfigurationError, TinynnError
 
 if TYPE_CHECKING:
@@ -118,18 +119,9 @@ def labels(net: Any, shape: tuple[int, ...]) -> tuple[tuple[str, ...], str]:
     from tinynn.losses import QuadraticCost, SoftmaxCrossEntropy
 
     is_softmax = isinstance(net.final_loss, SoftmaxCrossEntropy)
-    known = names(net, "classes")
-    if len(shape) != 2 or not (is_softmax or known or isinstance(net.final_loss, QuadraticCost)):
+    if len(shape) != 2 or not (is_softmax or names(net, "classes") or isinstance(net.final_loss, QuadraticCost)):
         return (), ""
-    return known if len(known) == shape[1] else tuple(
-        map(str, range(shape[1]))
-    ), "probability" if is_softmax else "score"
-
-
-def names(net: Any, key: str) -> tuple[str, ...]:
-    """Names among the network's metadata, which are whatever somebody wrote into the file."""
-    found = net.metadata.get(key)
-    return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
+    return class_names(net, shape[1]), "probability" if is_softmax else "score"
 
 
 def line(answer: dict[str, Any]) -> str:

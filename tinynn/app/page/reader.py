@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynn.app.digitise import SIDE
+from tinynn.app.metadata import class_names
 from tinynn.errors import ConfigurationError, DataError
 from tinynn.layer import Layer
 from tinynn.layers import (
@@ -50,25 +51,26 @@ class Reading(NamedTuple):
     layers: list[Activation]
 
 
-def check(net: Any) -> int:
-    """How many classes the network tells apart, if it is one that reads 28 x 28 gray values, 0 to 255.
+def check(net: Any) -> tuple[str, ...]:
+    """The names of the classes that the network tells apart, if it is one that reads 28 x 28 gray values, 0 to 255.
 
     Errors: ConfigurationError for other inputs or outputs; NotBuiltError; what `predict` says of numbers that are not
     finite.
     """
     output = net._built().output if net.final_loss is None else net.final_loss._built().shapes[0]
     inputs = net.input_shapes
-    if len(inputs) != 1 or math.prod(inputs[0]) != SIDE * SIDE or len(output) != 1 or not output[0] <= MOST_CLASSES:
+    reads = len(inputs) == 1 and math.prod(inputs[0]) == SIDE * SIDE
+    if not reads or len(output) != 1 or not 2 <= output[0] <= MOST_CLASSES:
         raise ConfigurationError(
             "the page shows networks that read digits",
             where=net.where,
             expected=f"one input of {SIDE * SIDE} gray values, such as (28, 28), and a score for each of the classes, "
-            f"{MOST_CLASSES} at most",
+            f"2 to {MOST_CLASSES}",
             got=f"input {' and '.join(map(str, inputs))}, output {output}",
             fix="Sequential(Rescale(1 / 255), ..., Affine(10), SoftmaxCrossEntropy()).build((28, 28))",
         )
     read(net, np.zeros((SIDE, SIDE), np.uint8))
-    return output[0]
+    return class_names(net, output[0])
 
 
 def read(net: Any, digit: np.ndarray) -> Reading:
