@@ -58,6 +58,10 @@ def test_the_same_table_in_other_dress(content: str, tmp_path: Path) -> None:
     assert table.t is not None and table.t.tolist() == [0, 1, 2]
 
 
+def test_a_column_may_be_called_as_an_excel_sheet_begins(tmp_path: Path) -> None:
+    assert read_table(file(tmp_path, "PK,a,t\n1,2,x\n3,4,y\n")).features == ("PK", "a")
+
+
 def test_without_a_header_columns_are_called_by_their_numbers(tmp_path: Path) -> None:
     path = file(tmp_path, "5.1,3.5,setosa\n7.0,3.2,versicolor\n")
     table = read_table(path)
