@@ -19,6 +19,7 @@ import pytest
 import tinynn
 from tinynn import datasets
 from tinynn.app.command import main, train
+from tinynn.app.page.corrections import LABELS, Corrections
 from tinynn.data.idx import write_idx
 from tinynn.data.mnist import IDX_NAMES
 from tinynn.data.text_digits import write_text_digits
@@ -142,6 +143,22 @@ def test_text_digits(capsys: pytest.CaptureFixture[str], tmp_path: Path, digits:
     assert found["validation"]["accuracy"] > 0.8
     _, found = asked(capsys, "flat", *options, "--validation", "both")
     assert (found["rows"], found["validation"]["rows"]) == (60, 60)
+
+
+def test_what_the_page_keeps_can_be_learned_and_validated_on(
+    capsys: pytest.CaptureFixture[str], digits: datasets.Dataset
+) -> None:
+    kept = Corrections("kept")
+    for image, label in zip(digits.train.images[:20], digits.train.labels[:20], strict=True):
+        kept.add(image, int(label))
+    _, found = asked(capsys, "kept", "--quiet", "--epochs", "1", "--layers", "")
+    assert (found["rows"], found["validation"]["rows"]) == (16, 4)
+    assert tinynn.load("model.npz").metadata == {"classes": [*"0123456789"]}
+    np.savez("data.npz", x=digits.train.images[:50], t=digits.train.labels[:50])
+    _, found = asked(capsys, "data.npz", "--validation", "kept", "--quiet", "--epochs", "1", "--layers", "")
+    assert (found["rows"], found["validation"]["rows"]) == (50, 20)
+    write_idx(f"kept/{LABELS}", digits.train.labels[:7])
+    assert "belong together" in refusal_after(capsys, "kept")
 
 
 def kinds(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -291,6 +308,8 @@ def test_what_cannot_begin_is_told_in_two_lines_and_leaves_nothing(
         (path, "--epoch", "3"): "unrecognized",
         (str(tmp_path),): "train-images",
         (str(tmp_path), "--loss", "huber"): "classes",
+        ("mnist", "--loss", "huber"): "classes",
+        ("mnist", "--target", "a"): "--target is about CSV files",
         (str(tmp_path), "--target", "a"): "--target is about CSV files",
     }
     for arguments, said in says.items():
@@ -309,6 +328,7 @@ def test_what_cannot_begin_is_told_in_two_lines_and_leaves_nothing(
         (np.ones((2, 1)), np.ones((2, 2, 2)), "fit no loss"),
         (np.ones((2, 1)), np.array(["a", "a"]), "no classes"),
         (np.ones((2, 1)), np.array(["a", "b\x07"]), "no classes"),
+        (np.ones((1500, 1)), np.arange(1500), "--loss meansquarederror"),
     ],
 )
 def test_archives_that_cannot_be_learned_from(
@@ -324,8 +344,11 @@ def test_more_archives_that_do_not_fit(capsys: pytest.CaptureFixture[str]) -> No
     assert "texts" in refusal(capsys, "data.npz", "--loss", "huber")
     np.savez("data.npz", x=x, t=x)
     assert "fit no loss" in refusal(capsys, "data.npz", "--loss", "quadraticcost")
-    np.savez("data.npz", x_train=x, y_train=t, x_test=x[:, :2], y_test=t)
-    assert "belong together" in refusal(capsys, "data.npz")
+    for x_test, y_test in ((x[:, :2], t), (x[:3], t), (x, t[:, None]), (x, np.array(["a", "b", "c"])[t])):
+        np.savez("data.npz", x_train=x, y_train=t, x_test=x_test, y_test=y_test)
+        assert "belong together" in refusal(capsys, "data.npz")
+    np.savez("data.npz", x=x, t=np.where(t == 1, np.nan, t))
+    assert "not finite" in refusal(capsys, "data.npz", "--loss", "softmaxcrossentropy")
     Path("large.csv").write_text("a,t\n1,x\n1e60,y\n")
     assert "line 3" in refusal(capsys, "large.csv")
     Path("large.csv").write_text("a,t\n1,0.5\n1,1e60\n")
@@ -341,6 +364,9 @@ def test_few_rows_are_not_split_and_a_constant_target_can_be_learned(capsys: pyt
     assert (code, found["validation"], found["rows"]) == (0, None, 150)
     code, found = asked(capsys, "few.csv", "--quiet", "--epochs", "2", "--validation", "few.csv")
     assert found["validation"]["r2"] is None
+    Path("0.2").write_text("another file, whose name is a share by chance")
+    _, found = asked(capsys, "flowers.csv", "--quiet", "--epochs", "2")
+    assert (found["rows"], found["validation"]["rows"]) == (120, 30)
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])

@@ -94,7 +94,8 @@ def refuse(options: argparse.Namespace) -> None:
 
 def trained(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     """The exit code, and what there is to tell."""
-    from tinynn.app.material import held_out, read_material
+    from tinynn.app.held_out import held_out
+    from tinynn.app.material import read_material
     from tinynn.app.recipe import Recipe, kind_of
     from tinynn.training.fit import fit
 
