@@ -149,16 +149,17 @@ def test_the_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 # --- all commands
 
 
-COMMANDS = ("train", "predict", "export", "check", "doctor", "bench")
+COMMANDS = ("train", "predict", "serve", "export", "check", "doctor", "bench")
 
 
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
-def test_help_has_an_example(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_an_example_and_the_exit_codes(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
     assert f"Example: tinynn {' '.join(command)}" in out
+    assert ("\nExit code: 0 " in out) is bool(command)
     assert max(map(len, out.splitlines())) <= 120
 
 

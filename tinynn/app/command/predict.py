@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinynn.app.command.output import add_json, beside_json, count, in_two_lines, write_json
+from tinynn.app.command.output import add_json, add_model, beside_json, count, in_two_lines, write_json
 from tinynn.app.metadata import class_names, names
 from tinynn.errors import ConfigurationError, TinynnError
 
@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     )
     what = """PNG and JPEG pictures of a digit, of any size, each of which is cropped, scaled and centred as MNIST's
     digits are; CSV files with the columns that the network learned from; .npz files with x"""
-    parser.add_argument("model", metavar="MODEL", help="a file that tinynn train, or net.save, wrote")
+    add_model(parser)
     parser.add_argument("files", metavar="FILE", nargs="+", help=what)
     parser.add_argument("--top", type=count, default=3, metavar="N", help="labels to show, the best first (default 3)")
     add_json(parser)

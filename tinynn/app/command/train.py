@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-DATA = """the word mnist; a folder with MNIST's four files, or with digits as text; a CSV file, whose last column (or
+DATA = """the word mnist; a folder with MNIST's files, or with digits as text; a CSV file, whose last column (or
 --target) is what to learn: texts, and whole numbers of at most 20 different ones, are classes; an .npz file with x and
 t, or with Keras' names"""
 LAYERS = """between input and output (default "%(default)s"): a number is an affine layer of so many units, other words
@@ -44,8 +44,8 @@ def add(commands: Any) -> None:
     option("--target", metavar="NAME", help="the column of a CSV file to learn; its number if there is no header")
     option("--loss", metavar="NAME", help="softmaxcrossentropy for classes, meansquarederror for numbers, or others")
     option("--optimizer", metavar="NAME", default="adam", help="adam (the default), sgd, sgd:momentum=0.9, ...")
-    option("--lr", type=float, help="learning rate (default 0.001; sgd 0.1, adagrad 0.01)")
-    option("--l2", type=float, help="weight decay (default none)")
+    option("--lr", type=float, metavar="RATE", help="learning rate (default 0.001; sgd 0.1, adagrad 0.01)")
+    option("--l2", type=float, metavar="RATE", help="weight decay (default none)")
     option("--epochs", type=count, metavar="N", help="how often each row is seen (default 10; of few rows up to 100)")
     option("--batch", type=count, default=32, metavar="N", help="rows a step (default 32)")
     option(
