@@ -487,6 +487,8 @@ def test_the_trials_process_is_read_line_by_line() -> None:
 
     assert said('; print(\'{"step": "no"}\')') == {"kernel": "", "graph": "", "step": "no"}
     assert said("; import os; os._exit(3)")["step"] == "its process ended with status 3"
+    of_others = r"""; import os; os.write(1, b'{a brace}\n[1]\n"text"\n{"other": 1}\n\xff\n{"step": ""'); os._exit(0)"""
+    assert said(of_others) == {"kernel": "", "graph": "", "step": "its process ended with status 0"}
     assert doctor_facts.trial([sys.executable, "-c", "import time; time.sleep(60)"], 0.5) == {
         "kernel": "it was not done after 0.5 seconds"
     }
