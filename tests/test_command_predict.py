@@ -13,6 +13,7 @@ from PIL import Image
 from tinynn import (
     SGD,
     Affine,
+    BinaryCrossEntropy,
     Graph,
     MeanSquaredError,
     QuadraticCost,
@@ -76,6 +77,21 @@ def test_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     saved(Affine(2))
     assert len(asked(capsys, "net.npz", "rows.csv")[0][0]["value"]) == 2
     assert main(["predict", "net.npz", "rows.csv"]) == 0
+
+
+def test_one_probability_stands_for_two_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    net = saved(Affine(1), BinaryCrossEntropy(), classes=["no", "yes"])
+    Path("rows.csv").write_text("1,2\n-1,-2\n")
+    answers, _ = asked(capsys, "net.npz", "rows.csv")
+    for answer, p in zip(answers, net.predict(np.array([[1, 2], [-1, -2]]))[:, 0], strict=True):
+        assert (answer["label"], answer["runners_up"][0]["label"]) == (("yes", "no") if p > 0.5 else ("no", "yes"))
+        assert answer["probability"] == pytest.approx(max(p, 1 - p))
+        assert answer["runners_up"][0]["probability"] == pytest.approx(min(p, 1 - p))
+    assert {answer["label"] for answer in answers} == {"no", "yes"}
+    saved(Affine(2), BinaryCrossEntropy())  # two questions, each with an answer of its own
+    assert len(asked(capsys, "net.npz", "rows.csv")[0][0]["value"]) == 2
+    net = saved(Affine(1), QuadraticCost())  # as in XOR: a number, and no class that would always be the same
+    assert asked(capsys, "net.npz", "rows.csv")[0][0]["value"] == pytest.approx(net.predict(np.array([[1, 2]]))[0, 0])
 
 
 def test_archives_and_scores(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,22 @@ def test_a_table_of_classes(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     ]
 
 
+def test_two_classes_by_one_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    rows = [(x, y, "yes" if x > y else "no") for x, y in RNG.normal(size=(200, 2)).round(4).tolist()]
+    path.write_text("a,b,answer\n" + "".join(f"{a},{b},{answer}\n" for a, b, answer in rows))
+    loss = ("--loss", "binarycrossentropy")
+    code, found = asked(capsys, str(path), *loss, "--layers", "", "--epochs", "60", "--lr", "0.05", "--quiet")
+    assert (code, found["network"][1:]) == (0, ["Affine(1)", "BinaryCrossEntropy()"])
+    assert found["validation"]["accuracy"] == found["history"]["validation_accuracy"][-1] > 0.9
+    net = tinynn.load("model.npz")
+    assert net.metadata["classes"] == ["no", "yes"]
+    assert net.predict(np.array([[2.0, -2.0], [-2.0, 2.0]]))[:, 0].round().tolist() == [1, 0]
+    path.write_text(path.read_text().replace("yes", "1").replace("no", "0"))
+    assert asked(capsys, str(path), *loss, "--validation", str(path), "--quiet", "--epochs", "9")[0] == 0
+    assert "tells two classes apart" in refusal_after(capsys, str(flowers(tmp_path / "flowers.csv")), *loss)
+
+
 def test_a_table_of_numbers_is_learned_in_its_own_units(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = prices(tmp_path / "prices.csv")
     code, found = asked(capsys, str(path), "--layers", "30 tanh", "--epochs", "60", "--lr", "0.01", "--quiet")

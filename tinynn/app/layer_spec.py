@@ -35,7 +35,7 @@ def by_word(module: Any, base: type, *others: str) -> dict[str, type]:
 
 
 LAYERS = by_word(layers, Layer, *ELSEWHERE)
-LOSSES = by_word(losses, Layer, "Loss", "ElementwiseLoss", "BinaryCrossEntropy")
+LOSSES = by_word(losses, Layer, "Loss", "ElementwiseLoss")
 OPTIMIZERS = by_word(optim, optim.Optimizer, "Optimizer")
 
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)

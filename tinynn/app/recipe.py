@@ -14,12 +14,13 @@ from tinynn.app.material import Material
 from tinynn.errors import ConfigurationError
 from tinynn.layer import Layer
 from tinynn.layers import Affine, Permute, Rescale, Reshape
-from tinynn.losses import Loss, QuadraticCost, SoftmaxCrossEntropy
+from tinynn.losses import BinaryCrossEntropy, Loss, QuadraticCost, SoftmaxCrossEntropy
 from tinynn.network import Sequential
 
 __all__ = ["Recipe", "kind_of"]
 
 OF_IMAGES = ("Conv2D", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "GlobalMaxPool", "Upsample2D")
+OF_CLASSES = (SoftmaxCrossEntropy, QuadraticCost, BinaryCrossEntropy)
 CHANNELS = (1, 3, 4)  # that an image has, where they are its last axis
 FLAT = 1e-7  # of the mean: a spread that float32 does not tell from none
 SMALLEST = 1e-30
@@ -32,11 +33,7 @@ def kind_of(loss: str | None) -> str | None:
     """
     if loss is None:
         return None
-    return (
-        "classes"
-        if isinstance(made(loss, LOSSES, "loss", "--loss"), SoftmaxCrossEntropy | QuadraticCost)
-        else "numbers"
-    )
+    return "classes" if isinstance(made(loss, LOSSES, "loss", "--loss"), OF_CLASSES) else "numbers"
 
 
 class Recipe:
@@ -62,11 +59,16 @@ class Recipe:
         """The layers, not built yet; `unscaled`: with one that brings what they put out to the targets' own units."""
         shape, classes = self.material.x.shape[1:], self.material.classes
         layers = layers_of(self.spec)
-        outputs = self.material.t.shape[1] if classes is None else len(classes)
+        outputs, loss = self.material.t.shape[1] if classes is None else len(classes), self.made_loss()
+        if isinstance(loss, BinaryCrossEntropy):
+            if outputs != 2:
+                what, fix = "binarycrossentropy tells two classes apart", "--loss softmaxcrossentropy"
+                raise ConfigurationError(what, where="--loss", got=f"{outputs} classes", fix=fix)
+            outputs = 1  # the score of the second class
         out: list[Layer] = [Affine(outputs)]
         if unscaled:
             out.append(Rescale(self.unit, self.zero))
-        return Sequential(Rescale(self.scale, self.offset), *as_images(layers, shape), *layers, *out, self.made_loss())
+        return Sequential(Rescale(self.scale, self.offset), *as_images(layers, shape), *layers, *out, loss)
 
     def made_loss(self) -> Loss:
         assert self.loss is not None

@@ -69,8 +69,7 @@ def run(options: argparse.Namespace) -> int:
 def answers(net: Any, path: str, top: int) -> Iterator[dict[str, Any]]:
     """What the network says of each picture or row of a file. Errors: TinynnError."""
     places, x = inputs(net, path)
-    y = net.ops.to_host(net.predict(x))
-    classes, kind = labels(net, y.shape)
+    y, classes, kind = meant(net, net.ops.to_host(net.predict(x)))
     for place, row in zip(places, y.tolist(), strict=True):
         about = {"file": path, **place}
         if not classes:
@@ -114,14 +113,20 @@ def inputs(net: Any, path: str) -> tuple[list[dict[str, int]], np.ndarray]:
     return [{"line": number} for number in table.lines.tolist()], table.x.reshape(-1, *shape)
 
 
-def labels(net: Any, shape: tuple[int, ...]) -> tuple[tuple[str, ...], str]:
-    """The names of the classes that the outputs stand for, and what an output is; none for numbers."""
-    from tinynn.losses import QuadraticCost, SoftmaxCrossEntropy
+def meant(net: Any, y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], str]:
+    """The outputs, a column for each class; the names of the classes, none for numbers; and what an output is."""
+    import numpy as np
 
-    is_softmax = isinstance(net.final_loss, SoftmaxCrossEntropy)
-    if len(shape) != 2 or not (is_softmax or names(net, "classes") or isinstance(net.final_loss, QuadraticCost)):
-        return (), ""
-    return class_names(net, shape[1]), "probability" if is_softmax else "score"
+    from tinynn.losses import BinaryCrossEntropy, QuadraticCost, SoftmaxCrossEntropy
+
+    loss, columns = net.final_loss, y.shape[1] if y.ndim == 2 else 0
+    if columns == 1 and isinstance(loss, BinaryCrossEntropy):  # then it is the probability of the second class
+        return np.concatenate([1 - y, y], axis=1), class_names(net, 2), "probability"
+    if columns > 1 and isinstance(loss, SoftmaxCrossEntropy):
+        return y, class_names(net, columns), "probability"
+    if columns > 1 and (names(net, "classes") or isinstance(loss, QuadraticCost)):
+        return y, class_names(net, columns), "score"
+    return y, (), ""
 
 
 def line(answer: dict[str, Any]) -> str:

@@ -26,6 +26,8 @@ t, or with Keras' names"""
 LAYERS = """between input and output (default "%(default)s"): a number is an affine layer of so many units, other words
 are layers with their arguments, such as "conv:8:3 relu maxpool:2 300 relu dropout:0.2"; the output and the loss follow
 from the data"""
+LOSS = """softmaxcrossentropy for classes, meansquarederror for numbers (the defaults), binarycrossentropy for two
+classes, or others"""
 ENOUGH = 300_000  # rows seen, which decides how many epochs there are
 
 
@@ -42,7 +44,7 @@ def add(commands: Any) -> None:
     option("data", metavar="DATA", help=DATA)
     option("--layers", metavar="SPEC", default="300 relu", help=LAYERS)
     option("--target", metavar="NAME", help="the column of a CSV file to learn; its number if there is no header")
-    option("--loss", metavar="NAME", help="softmaxcrossentropy for classes, meansquarederror for numbers, or others")
+    option("--loss", metavar="NAME", help=LOSS)
     option("--optimizer", metavar="NAME", default="adam", help="adam (the default), sgd, sgd:momentum=0.9, ...")
     option("--lr", type=float, metavar="RATE", help="learning rate (default 0.001; sgd 0.1, adagrad 0.01)")
     option("--l2", type=float, metavar="RATE", help="weight decay (default none)")
