@@ -132,15 +132,32 @@ def test_pictures_of_any_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert told.count("tinynn: ") == 3 and "nothing is drawn" in told
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_pictures_for_a_network_that_learned_from_a_table(header: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    train, test = datasets.mnist()
+    rows = np.column_stack([train.labels[:1500], train.images[:1500].reshape(1500, 784)])
+    names = ",".join(["label", *(f"pixel{i}" for i in range(784))]) if header else ""
+    np.savetxt("mnist.csv", rows, fmt="%d", delimiter=",", header=names, comments="")
+    options = ["--layers", "30 relu", "--epochs", "12", "--validation", "0", "--quiet"]
+    assert main(["train", "mnist.csv", "--target", "label" if header else "1", *options]) == 0
+    paths = [f"{label}-{i}.png" for i, label in enumerate(test.labels[:20])]
+    for path, image in zip(paths, test.images, strict=False):
+        Image.fromarray(255 - np.kron(image, np.ones((3, 3), np.uint8))).save(path)
+    answers, _ = asked(capsys, "model.npz", *paths)
+    assert sum(answer["label"] == path[0] for answer, path in zip(answers, paths, strict=True)) >= 15
+
+
 def test_what_cannot_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
     saved(Affine(2), SoftmaxCrossEntropy(), features=["a", "b"])
     saved(Affine(2), name="rows.npz")
+    saved(Affine(2), name="small.npz", shape=(8, 8))
     Path("rows.csv").write_text("a,c\n1,2\n")
     Path("four.png").write_bytes(b"")
     for arguments, says in {
         ("net.npz", "rows.csv"): "no column 'b'",
         ("net.npz", "four.png"): "one of 2 columns",
         ("rows.npz", "four.png"): "inputs (2,)",
+        ("small.npz", "four.png"): "x of shape (N, 8, 8)",
     }.items():
         answers, told = asked(capsys, *arguments, code=2)
         assert says in told and [*answers[0]] == ["file", "error"]

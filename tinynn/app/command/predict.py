@@ -32,7 +32,8 @@ def add(commands: Any) -> None:
         "Exit code: 0 all were answered, 2 some could not be read.",
     )
     what = """PNG and JPEG pictures of a digit, of any size, each of which is cropped, scaled and centred as MNIST's
-    digits are; CSV files with the columns that the network learned from; .npz files with x"""
+    digits are, for networks of 28 x 28 gray values; CSV files with the columns that the network learned from; .npz
+    files with x"""
     add_model(parser)
     parser.add_argument("files", metavar="FILE", nargs="+", help=what)
     parser.add_argument("--top", type=count, default=3, metavar="N", help="labels to show, the best first (default 3)")
@@ -88,13 +89,14 @@ def inputs(net: Any, path: str) -> tuple[list[dict[str, int]], np.ndarray]:
     shape, features, suffix = net.input_shapes[0], names(net, "features"), Path(path).suffix.lower()
     size = math.prod(shape)
     if suffix in PICTURES:
-        if features or size != PIXELS:
+        if size != PIXELS:  # 784 columns of a table are pixels as well: so MNIST comes as CSV
+            rows = f'np.savez("x.npz", x=x), x of shape ({", ".join(map(str, ("N", *shape)))}), and give it x.npz'
             raise ConfigurationError(
                 "the network reads no pictures of digits",
                 where=path,
-                expected="a network of images of 28 x 28",
+                expected="a network of 28 x 28 gray values, to which a picture is brought as MNIST's digits were",
                 got=f"one of {len(features)} columns" if features else f"one of inputs {shape}",
-                fix="give it a CSV file" if features else "give it an .npz file with x",
+                fix="give it a CSV file" if features else rows,
             )
         from tinynn.app.digitise import digitise
         from tinynn.app.image_file import read_image
