@@ -115,7 +115,6 @@ def trained(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     test = None if material.test is None else (recipe.inputs(material.test[0]), recipe.targets(material.test[1]))
     epochs = options.epochs or min(max(ENOUGH // len(data[0]), 10), 100)
     print(f"{described(material)}\n\n{net.summary()}\n{optimizer!r}\n", flush=True)
-    more = {} if options.report is None else {"report": options.report}
     try:
         history = fit(
             net,
@@ -130,7 +129,7 @@ def trained(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
             checkpoint=options.checkpoint,
             every=options.every,
             resume=options.resume,
-            **more,
+            report=options.report,
         )
     except StateError as error:
         error.fix = f"--lr {optimizer.lr / 10:g}"
