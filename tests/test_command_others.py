@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 import warnings
@@ -16,12 +15,10 @@ import pytest
 
 import tinynn
 import tinynn.onnx
+from tests.command_helpers import COMMAND, ENVIRONMENT
 from tinynn import Affine, Graph, MeanSquaredError, ReLU, Rescale, Sequential, SoftmaxCrossEntropy
 from tinynn.app.command import bench, main
 from tinynn.version import __version__
-
-COMMAND = [sys.executable, "-m", "tinynn"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tinynn.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
 
 
 @pytest.fixture(autouse=True)

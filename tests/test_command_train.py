@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import tinynn
+from tests.command_helpers import COMMAND, ENVIRONMENT
 from tinynn import datasets
 from tinynn.app.command import main, train
 from tinynn.app.page.corrections import LABELS, Corrections
@@ -388,12 +389,11 @@ def test_few_rows_are_not_split_and_a_constant_target_can_be_learned(capsys: pyt
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_ctrl_c_keeps_what_was_learned(checkpoint: bool, tmp_path: Path) -> None:
     flowers(tmp_path / "flowers.csv", rows=3000)
-    command = [sys.executable, "-m", "tinynn", "train", "flowers.csv", "--epochs", "100000", "--json", "result.json"]
+    command = [*COMMAND, "train", "flowers.csv", "--epochs", "100000", "--json", "result.json"]
     if checkpoint:
         command += ["--checkpoint", "kept", "--every", "50"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(tinynn.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as run:
         assert run.stderr is not None
         assert run.stderr.readline().startswith("epoch ")
