@@ -211,6 +211,13 @@ def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert capsys.readouterr().err == "tinynn: note: other bits\n"
 
 
+def test_what_a_file_holds_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data.csv").write_text("Größe,\x1b[31mb,t\n1,2,x\n2,3,y\n", encoding="utf-8")
+    assert main(["train", "data.csv", "--target", "z"]) == 2
+    err = capsys.readouterr().err
+    assert "\x1b" not in err and r"Größe, \x1b[31mb, t" in err
+
+
 def test_a_pipe_that_nobody_reads_is_left_in_silence(model: Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("rows.csv").write_text("a,b\n" + "1,2\n" * 20_000)
     command = [*COMMAND, "predict", "net.npz", "rows.csv"]

@@ -67,7 +67,8 @@ def in_two_lines(error: TinynnError) -> str:
 
 
 def one_line(part: object) -> str:
-    return " ".join(str(part).split())
+    """The part as a terminal may show it, whatever a file had in it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(part).split()))
 
 
 def count(text: str) -> int:
