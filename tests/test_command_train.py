@@ -25,12 +25,15 @@ from tinynn.data.idx import write_idx
 from tinynn.data.mnist import IDX_NAMES
 from tinynn.data.text_digits import write_text_digits
 
-RNG = np.random.default_rng(5)
-
 
 @pytest.fixture(autouse=True)
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def drawn() -> np.random.Generator:
+    """New for each set of data, so that none depends on the tests before it."""
+    return np.random.default_rng(5)
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +44,20 @@ def digits() -> datasets.Dataset:
 
 def flowers(path: Path, rows: int = 150, header: bool = True) -> Path:
     """Three kinds, whose features are of very different sizes and stand for themselves."""
+    rng = drawn()
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         if header:
             writer.writerow(["year", "petal", "constant", "kind"])
         for i in range(rows):
             kind = i % 3
-            petal = (kind * 3 + RNG.normal()) * 1e-6
-            writer.writerow([f"{2000 + kind * 4 + RNG.normal():.3f}", petal, 0.1, ("iris", "rose", "lily")[kind]])
+            petal = (kind * 3 + rng.normal()) * 1e-6
+            writer.writerow([f"{2000 + kind * 4 + rng.normal():.3f}", petal, 0.1, ("iris", "rose", "lily")[kind]])
     return path
 
 
 def prices(path: Path, rows: int = 200) -> Path:
-    x = RNG.normal(size=(rows, 2)) * [10, 0.1] + [100, 3]
+    x = drawn().normal(size=(rows, 2)) * [10, 0.1] + [100, 3]
     t = 1e5 + 2e3 * x[:, 0] - 5e4 * x[:, 1]
     np.savetxt(path, np.column_stack([x, t]), delimiter=",", header="size,age,price", comments="")
     return path
@@ -101,7 +105,7 @@ def test_a_table_of_classes(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 
 def test_two_classes_by_one_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
-    rows = [(x, y, "yes" if x > y else "no") for x, y in RNG.normal(size=(200, 2)).round(4).tolist()]
+    rows = [(x, y, "yes" if x > y else "no") for x, y in drawn().normal(size=(200, 2)).round(4).tolist()]
     path.write_text("a,b,answer\n" + "".join(f"{a},{b},{answer}\n" for a, b, answer in rows))
     loss = ("--loss", "binarycrossentropy")
     code, found = asked(capsys, str(path), *loss, "--layers", "", "--epochs", "60", "--lr", "0.05", "--quiet")
@@ -180,7 +184,7 @@ def test_what_the_page_keeps_can_be_learned_and_validated_on(
 
 def kinds(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     t = np.arange(n) % 3
-    return RNG.normal(size=(n, 4)) + 3 * np.eye(4)[t], t
+    return drawn().normal(size=(n, 4)) + 3 * np.eye(4)[t], t
 
 
 def test_archives(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -205,16 +209,16 @@ def test_archives(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert names() == ["-2", "0", "2"]
     shown(x=x > 1, t=t > 1)
     assert names() == ["False", "True"]
-    assert shown(x=x, t=x @ RNG.normal(size=(4, 2)))["validation"]["r2"] > 0.5
+    assert shown(x=x, t=x @ drawn().normal(size=(4, 2)))["validation"]["r2"] > 0.5
     assert shown(x=x[:, 0], t=x[:, 0] * 2.0)["network"][-3] == "Affine(1)"
     keras = shown(x_train=x, y_train=t, x_test=x[:30], y_test=t[:30])
     assert (keras["rows"], keras["validation"]["rows"]) == (60, 30)
     assert shown(x_train=x, y_train=t)["rows"] == 48
-    colored = shown(x=RNG.integers(0, 255, (60, 6, 6, 3), np.uint8), t=t)
+    colored = shown(x=drawn().integers(0, 255, (60, 6, 6, 3), np.uint8), t=t)
     assert colored["network"][1] != "Permute(2, 0, 1)"
     _, found = asked(capsys, *options[:-4], "--layers", "conv:2:3 globalaveragepool")
     assert found["network"][1] == "Permute(2, 0, 1)"
-    np.savez(tmp_path / "data.npz", x=RNG.normal(size=(60, 1, 6, 6)), t=t)
+    np.savez(tmp_path / "data.npz", x=drawn().normal(size=(60, 1, 6, 6)), t=t)
     _, found = asked(capsys, *options[:-4], "--layers", "conv:2:3")
     assert found["network"][1] == "Conv2D(2, 3)"
 
