@@ -42,13 +42,12 @@ def digits() -> datasets.Dataset:
     return datasets.Dataset(*(type(part)(part.images[:2000], part.labels[:2000]) for part in found))
 
 
-def flowers(path: Path, rows: int = 150, header: bool = True) -> Path:
+def flowers(path: Path, rows: int = 150) -> Path:
     """Three kinds, whose features are of very different sizes and stand for themselves."""
     rng = drawn()
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        if header:
-            writer.writerow(["year", "petal", "constant", "kind"])
+        writer.writerow(["year", "petal", "constant", "kind"])
         for i in range(rows):
             kind = i % 3
             petal = (kind * 3 + rng.normal()) * 1e-6
