@@ -89,8 +89,8 @@ def served(net: Any, **options: Any) -> Iterator[str]:
         thread.join()
 
 
-def draw(page: Any, digit: int) -> int:
-    """Draws a digit on the page with the mouse, and returns what the network reads."""
+def draw(page: Any, digit: int) -> str:
+    """Draws a digit on the page with the mouse, and returns the class that the network reads."""
     if page.is_enabled("#clear"):
         page.click("#clear")
     page.wait_for_selector("body[data-state=empty]")
@@ -103,7 +103,7 @@ def draw(page: Any, digit: int) -> int:
             page.mouse.move(*place, steps=1 + int(math.dist(before, place) // SPEED))
         page.mouse.up()
     page.wait_for_selector("body[data-state=read]")
-    return int(page.inner_text("#answer"))
+    return page.inner_text("#answer")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,7 +134,8 @@ def photograph(browser: Any, address: str, out: Path, digits: Sequence[int] = tu
         page.goto(address)
         if name == "light":
             read = [draw(page, one) for one in digits]
-            print(f"read: {sum(a == b for a, b in zip(read, digits, strict=True))} of {len(digits)}, {read}")
+            right = sum(a == str(b) for a, b in zip(read, digits, strict=True))
+            print(f"read: {right} of {len(digits)}: {' '.join(read)}")
         draw(page, digit)
         page.screenshot(path=out / f"page-{name}.png", full_page=True)
         page.close()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.command_helpers import COMMAND, ENVIRONMENT
 from tinynn.app.command import main
 from tinynn.testing.compliance import ALL
 
@@ -233,8 +234,7 @@ def test_what_cannot_be_asked_is_said_in_a_line_and_a_hint(name: str, capsys: py
 
 def test_from_the_shell(folder: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tinynn", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=folder, env=ENVIRONMENT)
 
     right = run("check", "student_layers:Gain", "--json", "-")
     assert (right.returncode, json.loads(right.stdout)["ok"]) == (0, True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ import pytest
 
 import tinynn
 import tinynn.onnx
+from tests.command_helpers import COMMAND, ENVIRONMENT
 from tinynn import Affine, Graph, MeanSquaredError, ReLU, Rescale, Sequential, SoftmaxCrossEntropy
 from tinynn.app.command import bench, main
 from tinynn.version import __version__
-
-COMMAND = [sys.executable, "-m", "tinynn"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tinynn.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +38,6 @@ def model() -> Sequential:
 
 
 def test_safetensors(model: Sequential, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("safetensors")
     assert main(["export", "net.npz", "--safetensors", "net.safetensors", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "model": "net.npz",
@@ -55,7 +52,6 @@ def test_safetensors(model: Sequential, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_onnx(model: Sequential, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("onnx")
     assert main(["export", "net.npz", "--onnx", "net.onnx"]) == 0
     assert capsys.readouterr().out == "net.onnx: net.npz as onnx\n"
     again = tinynn.onnx.import_("net.onnx")
@@ -150,16 +146,17 @@ def test_the_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 # --- all commands
 
 
-COMMANDS = ("train", "predict", "export", "check", "doctor", "bench")
+COMMANDS = ("train", "predict", "serve", "export", "check", "doctor", "bench")
 
 
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
-def test_help_has_an_example(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_an_example_and_the_exit_codes(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
     assert f"Example: tinynn {' '.join(command)}" in out
+    assert ("\nExit code: 0 " in out) is bool(command)
     assert max(map(len, out.splitlines())) <= 120
 
 
@@ -205,8 +202,6 @@ def test_ctrl_c_and_too_little_memory(
 
 
 def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    import warnings
-
     def warns(options: Any) -> dict[str, Any]:
         warnings.warn("other\nbits", RuntimeWarning, stacklevel=1)
         return {"numpy": {"step": 1.0, "predict": 1.0}}
@@ -214,6 +209,13 @@ def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setattr(bench, "measured", warns)
     assert main(["bench"]) == 0
     assert capsys.readouterr().err == "tinynn: note: other bits\n"
+
+
+def test_what_a_file_holds_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data.csv").write_text("Größe,\x1b[31mb,t\n1,2,x\n2,3,y\n", encoding="utf-8")
+    assert main(["train", "data.csv", "--target", "z"]) == 2
+    err = capsys.readouterr().err
+    assert "\x1b" not in err and r"Größe, \x1b[31mb, t" in err
 
 
 def test_a_pipe_that_nobody_reads_is_left_in_silence(model: Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +243,10 @@ def test_a_real_process_from_data_to_answer() -> None:
     rng = np.random.default_rng(0)
     rows = [(kind, *(rng.normal(size=2) + 4 * kind)) for kind in rng.integers(0, 2, 100)]
     Path("data.csv").write_text("".join(f"{a},{b},{'no' if kind else 'yes'}\n" for kind, a, b in rows))
-    call = lambda *words: subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=ENVIRONMENT)  # noqa: E731
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=ENVIRONMENT)
+
     trained = call("train", "data.csv", "--layers", "10 relu", "--lr", "0.01")
     assert trained.returncode == 0, trained.stderr
     Path("ask.csv").write_text("0,0\n4,4\n")

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinynn import (
     SGD,
     Affine,
+    BinaryCrossEntropy,
     Graph,
     MeanSquaredError,
     QuadraticCost,
@@ -77,6 +79,21 @@ def test_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "net.npz", "rows.csv"]) == 0
 
 
+def test_one_probability_stands_for_two_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    net = saved(Affine(1), BinaryCrossEntropy(), classes=["no", "yes"])
+    Path("rows.csv").write_text("1,2\n-1,-2\n")
+    answers, _ = asked(capsys, "net.npz", "rows.csv")
+    for answer, p in zip(answers, net.predict(np.array([[1, 2], [-1, -2]]))[:, 0], strict=True):
+        assert (answer["label"], answer["runners_up"][0]["label"]) == (("yes", "no") if p > 0.5 else ("no", "yes"))
+        assert answer["probability"] == pytest.approx(max(p, 1 - p))
+        assert answer["runners_up"][0]["probability"] == pytest.approx(min(p, 1 - p))
+    assert {answer["label"] for answer in answers} == {"no", "yes"}
+    saved(Affine(2), BinaryCrossEntropy())  # two questions, each with an answer of its own
+    assert len(asked(capsys, "net.npz", "rows.csv")[0][0]["value"]) == 2
+    net = saved(Affine(1), QuadraticCost())  # as in XOR: a number, and no class that would always be the same
+    assert asked(capsys, "net.npz", "rows.csv")[0][0]["value"] == pytest.approx(net.predict(np.array([[1, 2]]))[0, 0])
+
+
 def test_archives_and_scores(capsys: pytest.CaptureFixture[str]) -> None:
     net = saved(Affine(3), QuadraticCost(), shape=(2, 2))
     x = np.arange(8.0).reshape(2, 4)
@@ -95,7 +112,6 @@ def test_archives_and_scores(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pictures_of_any_size(capsys: pytest.CaptureFixture[str]) -> None:
-    images = pytest.importorskip("PIL.Image", reason="needs Pillow: the extra of pictures")
     train, test = datasets.mnist()
     net = saved(Rescale(1 / 255), Affine(40), ReLU(), Affine(10), SoftmaxCrossEntropy(), shape=(28, 28))
     fit(net, SGD(0.2), (train.images[:3000], train.labels[:3000]), epochs=4, progress=False)
@@ -105,26 +121,43 @@ def test_pictures_of_any_size(capsys: pytest.CaptureFixture[str]) -> None:
         paper = np.full((300, 200), 255, np.uint8)  # dark on white, large, in a corner
         paper[5:117, 60:172] = 255 - np.kron(image, np.ones((4, 4), np.uint8))
         paths.append(f"{label}-{i}.{'png' if i % 2 else 'jpg'}")
-        images.fromarray(paper).save(paths[-1])
+        Image.fromarray(paper).save(paths[-1])
     answers, _ = asked(capsys, "digits.npz", *paths)
     assert sum(answer["label"] == path[0] for answer, path in zip(answers, paths, strict=True)) >= 16
     assert all(answer.keys() == {"file", "label", "probability", "runners_up"} for answer in answers)
-    images.new("L", (50, 50), 255).save("blank.png")
+    Image.new("L", (50, 50), 255).save("blank.png")
     Path("torn.png").write_bytes(Path(paths[1]).read_bytes()[:60])
     answers, told = asked(capsys, "digits.npz", "blank.png", paths[0], "torn.png", "none.png", code=2)
     assert ["error" in answer for answer in answers] == [True, False, True, True]
     assert told.count("tinynn: ") == 3 and "nothing is drawn" in told
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_pictures_for_a_network_that_learned_from_a_table(header: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    train, test = datasets.mnist()
+    rows = np.column_stack([train.labels[:1500], train.images[:1500].reshape(1500, 784)])
+    names = ",".join(["label", *(f"pixel{i}" for i in range(784))]) if header else ""
+    np.savetxt("mnist.csv", rows, fmt="%d", delimiter=",", header=names, comments="")
+    options = ["--layers", "30 relu", "--epochs", "12", "--validation", "0", "--quiet"]
+    assert main(["train", "mnist.csv", "--target", "label" if header else "1", *options]) == 0
+    paths = [f"{label}-{i}.png" for i, label in enumerate(test.labels[:20])]
+    for path, image in zip(paths, test.images, strict=False):
+        Image.fromarray(255 - np.kron(image, np.ones((3, 3), np.uint8))).save(path)
+    answers, _ = asked(capsys, "model.npz", *paths)
+    assert sum(answer["label"] == path[0] for answer, path in zip(answers, paths, strict=True)) >= 15
+
+
 def test_what_cannot_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
     saved(Affine(2), SoftmaxCrossEntropy(), features=["a", "b"])
     saved(Affine(2), name="rows.npz")
+    saved(Affine(2), name="small.npz", shape=(8, 8))
     Path("rows.csv").write_text("a,c\n1,2\n")
     Path("four.png").write_bytes(b"")
     for arguments, says in {
         ("net.npz", "rows.csv"): "no column 'b'",
         ("net.npz", "four.png"): "one of 2 columns",
         ("rows.npz", "four.png"): "inputs (2,)",
+        ("small.npz", "four.png"): "x of shape (N, 8, 8)",
     }.items():
         answers, told = asked(capsys, *arguments, code=2)
         assert says in told and [*answers[0]] == ["file", "error"]

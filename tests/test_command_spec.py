@@ -26,7 +26,7 @@ def test_there_is_a_word_for_every_layer_that_can_stand_in_a_chain() -> None:
     assert {"affine", "conv", "maxpool", "batchnorm", "leakyrelu"} <= LAYERS.keys()
     assert (LAYERS["conv"], LAYERS["maxpool"]) == (Conv2D, MaxPool2D)
     assert [*OPTIMIZERS] == ["adagrad", "adam", "adamw", "rmsprop", "sgd"]
-    assert {"softmaxcrossentropy", "meansquarederror", "huber"} < LOSSES.keys()
+    assert {"softmaxcrossentropy", "binarycrossentropy", "meansquarederror", "huber"} < LOSSES.keys()
     for kind in LAYERS.values():
         assert usage(kind)
 

@@ -17,18 +17,23 @@ import numpy as np
 import pytest
 
 import tinynn
+from tests.command_helpers import COMMAND, ENVIRONMENT
 from tinynn import datasets
 from tinynn.app.command import main, train
+from tinynn.app.page.corrections import LABELS, Corrections
 from tinynn.data.idx import write_idx
 from tinynn.data.mnist import IDX_NAMES
 from tinynn.data.text_digits import write_text_digits
-
-RNG = np.random.default_rng(5)
 
 
 @pytest.fixture(autouse=True)
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def drawn() -> np.random.Generator:
+    """New for each set of data, so that none depends on the tests before it."""
+    return np.random.default_rng(5)
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +42,21 @@ def digits() -> datasets.Dataset:
     return datasets.Dataset(*(type(part)(part.images[:2000], part.labels[:2000]) for part in found))
 
 
-def flowers(path: Path, rows: int = 150, header: bool = True) -> Path:
+def flowers(path: Path, rows: int = 150) -> Path:
     """Three kinds, whose features are of very different sizes and stand for themselves."""
+    rng = drawn()
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        if header:
-            writer.writerow(["year", "petal", "constant", "kind"])
+        writer.writerow(["year", "petal", "constant", "kind"])
         for i in range(rows):
             kind = i % 3
-            petal = (kind * 3 + RNG.normal()) * 1e-6
-            writer.writerow([f"{2000 + kind * 4 + RNG.normal():.3f}", petal, 0.1, ("iris", "rose", "lily")[kind]])
+            petal = (kind * 3 + rng.normal()) * 1e-6
+            writer.writerow([f"{2000 + kind * 4 + rng.normal():.3f}", petal, 0.1, ("iris", "rose", "lily")[kind]])
     return path
 
 
 def prices(path: Path, rows: int = 200) -> Path:
-    x = RNG.normal(size=(rows, 2)) * [10, 0.1] + [100, 3]
+    x = drawn().normal(size=(rows, 2)) * [10, 0.1] + [100, 3]
     t = 1e5 + 2e3 * x[:, 0] - 5e4 * x[:, 1]
     np.savetxt(path, np.column_stack([x, t]), delimiter=",", header="size,age,price", comments="")
     return path
@@ -95,6 +100,22 @@ def test_a_table_of_classes(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         2,
         1,
     ]
+
+
+def test_two_classes_by_one_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    rows = [(x, y, "yes" if x > y else "no") for x, y in drawn().normal(size=(200, 2)).round(4).tolist()]
+    path.write_text("a,b,answer\n" + "".join(f"{a},{b},{answer}\n" for a, b, answer in rows))
+    loss = ("--loss", "binarycrossentropy")
+    code, found = asked(capsys, str(path), *loss, "--layers", "", "--epochs", "60", "--lr", "0.05", "--quiet")
+    assert (code, found["network"][1:]) == (0, ["Affine(1)", "BinaryCrossEntropy()"])
+    assert found["validation"]["accuracy"] == found["history"]["validation_accuracy"][-1] > 0.9
+    net = tinynn.load("model.npz")
+    assert net.metadata["classes"] == ["no", "yes"]
+    assert net.predict(np.array([[2.0, -2.0], [-2.0, 2.0]]))[:, 0].round().tolist() == [1, 0]
+    path.write_text(path.read_text().replace("yes", "1").replace("no", "0"))
+    assert asked(capsys, str(path), *loss, "--validation", str(path), "--quiet", "--epochs", "9")[0] == 0
+    assert "tells two classes apart" in refusal_after(capsys, str(flowers(tmp_path / "flowers.csv")), *loss)
 
 
 def test_a_table_of_numbers_is_learned_in_its_own_units(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -144,22 +165,40 @@ def test_text_digits(capsys: pytest.CaptureFixture[str], tmp_path: Path, digits:
     assert (found["rows"], found["validation"]["rows"]) == (60, 60)
 
 
+def test_what_the_page_keeps_can_be_learned_and_validated_on(
+    capsys: pytest.CaptureFixture[str], digits: datasets.Dataset
+) -> None:
+    kept = Corrections("kept")
+    for image, label in zip(digits.train.images[:20], digits.train.labels[:20], strict=True):
+        kept.add(image, int(label))
+    _, found = asked(capsys, "kept", "--quiet", "--epochs", "1", "--layers", "")
+    assert (found["rows"], found["validation"]["rows"]) == (16, 4)
+    assert tinynn.load("model.npz").metadata == {"classes": [*"0123456789"]}
+    np.savez("data.npz", x=digits.train.images[:50], t=digits.train.labels[:50])
+    _, found = asked(capsys, "data.npz", "--validation", "kept", "--quiet", "--epochs", "1", "--layers", "")
+    assert (found["rows"], found["validation"]["rows"]) == (50, 20)
+    write_idx(f"kept/{LABELS}", digits.train.labels[:7])
+    assert "belong together" in refusal_after(capsys, "kept")
+
+
 def kinds(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     t = np.arange(n) % 3
-    return RNG.normal(size=(n, 4)) + 3 * np.eye(4)[t], t
+    return drawn().normal(size=(n, 4)) + 3 * np.eye(4)[t], t
 
 
 def test_archives(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     x, t = kinds()
     options = ("data.npz", "--quiet", "--epochs", "20", "--layers", "10 relu", "--lr", "0.02")
 
-    def shown(**arrays: np.ndarray) -> dict[str, Any]:
-        np.savez(tmp_path / "data.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    def shown(**arrays: Any) -> dict[str, Any]:
+        np.savez(tmp_path / "data.npz", **arrays)
         code, found = asked(capsys, *options)
         assert code == 0
         return found
 
-    names = lambda: tinynn.load("model.npz").metadata.get("classes")  # noqa: E731
+    def names() -> list[str]:
+        return tinynn.load("model.npz").metadata["classes"]
+
     assert shown(x=x, t=t)["validation"]["accuracy"] > 0.8
     assert shown(x=x, t=np.array(["a", "b", "c"])[t])["validation"]["accuracy"] > 0.8
     assert names() == ["a", "b", "c"]
@@ -169,16 +208,16 @@ def test_archives(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert names() == ["-2", "0", "2"]
     shown(x=x > 1, t=t > 1)
     assert names() == ["False", "True"]
-    assert shown(x=x, t=x @ RNG.normal(size=(4, 2)))["validation"]["r2"] > 0.5
+    assert shown(x=x, t=x @ drawn().normal(size=(4, 2)))["validation"]["r2"] > 0.5
     assert shown(x=x[:, 0], t=x[:, 0] * 2.0)["network"][-3] == "Affine(1)"
     keras = shown(x_train=x, y_train=t, x_test=x[:30], y_test=t[:30])
     assert (keras["rows"], keras["validation"]["rows"]) == (60, 30)
     assert shown(x_train=x, y_train=t)["rows"] == 48
-    colored = shown(x=RNG.integers(0, 255, (60, 6, 6, 3), np.uint8), t=t)
+    colored = shown(x=drawn().integers(0, 255, (60, 6, 6, 3), np.uint8), t=t)
     assert colored["network"][1] != "Permute(2, 0, 1)"
     _, found = asked(capsys, *options[:-4], "--layers", "conv:2:3 globalaveragepool")
     assert found["network"][1] == "Permute(2, 0, 1)"
-    np.savez(tmp_path / "data.npz", x=RNG.normal(size=(60, 1, 6, 6)), t=t)
+    np.savez(tmp_path / "data.npz", x=drawn().normal(size=(60, 1, 6, 6)), t=t)
     _, found = asked(capsys, *options[:-4], "--layers", "conv:2:3")
     assert found["network"][1] == "Conv2D(2, 3)"
 
@@ -289,6 +328,8 @@ def test_what_cannot_begin_is_told_in_two_lines_and_leaves_nothing(
         (path, "--epoch", "3"): "unrecognized",
         (str(tmp_path),): "train-images",
         (str(tmp_path), "--loss", "huber"): "classes",
+        ("mnist", "--loss", "huber"): "classes",
+        ("mnist", "--target", "a"): "--target is about CSV files",
         (str(tmp_path), "--target", "a"): "--target is about CSV files",
     }
     for arguments, said in says.items():
@@ -307,6 +348,7 @@ def test_what_cannot_begin_is_told_in_two_lines_and_leaves_nothing(
         (np.ones((2, 1)), np.ones((2, 2, 2)), "fit no loss"),
         (np.ones((2, 1)), np.array(["a", "a"]), "no classes"),
         (np.ones((2, 1)), np.array(["a", "b\x07"]), "no classes"),
+        (np.ones((1500, 1)), np.arange(1500), "--loss meansquarederror"),
     ],
 )
 def test_archives_that_cannot_be_learned_from(
@@ -322,8 +364,11 @@ def test_more_archives_that_do_not_fit(capsys: pytest.CaptureFixture[str]) -> No
     assert "texts" in refusal(capsys, "data.npz", "--loss", "huber")
     np.savez("data.npz", x=x, t=x)
     assert "fit no loss" in refusal(capsys, "data.npz", "--loss", "quadraticcost")
-    np.savez("data.npz", x_train=x, y_train=t, x_test=x[:, :2], y_test=t)
-    assert "belong together" in refusal(capsys, "data.npz")
+    for x_test, y_test in ((x[:, :2], t), (x[:3], t), (x, t[:, None]), (x, np.array(["a", "b", "c"])[t])):
+        np.savez("data.npz", x_train=x, y_train=t, x_test=x_test, y_test=y_test)
+        assert "belong together" in refusal(capsys, "data.npz")
+    np.savez("data.npz", x=x, t=np.where(t == 1, np.nan, t))
+    assert "not finite" in refusal(capsys, "data.npz", "--loss", "softmaxcrossentropy")
     Path("large.csv").write_text("a,t\n1,x\n1e60,y\n")
     assert "line 3" in refusal(capsys, "large.csv")
     Path("large.csv").write_text("a,t\n1,0.5\n1,1e60\n")
@@ -339,17 +384,19 @@ def test_few_rows_are_not_split_and_a_constant_target_can_be_learned(capsys: pyt
     assert (code, found["validation"], found["rows"]) == (0, None, 150)
     code, found = asked(capsys, "few.csv", "--quiet", "--epochs", "2", "--validation", "few.csv")
     assert found["validation"]["r2"] is None
+    Path("0.2").write_text("another file, whose name is a share by chance")
+    _, found = asked(capsys, "flowers.csv", "--quiet", "--epochs", "2")
+    assert (found["rows"], found["validation"]["rows"]) == (120, 30)
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_ctrl_c_keeps_what_was_learned(checkpoint: bool, tmp_path: Path) -> None:
     flowers(tmp_path / "flowers.csv", rows=3000)
-    command = [sys.executable, "-m", "tinynn", "train", "flowers.csv", "--epochs", "100000", "--json", "result.json"]
+    command = [*COMMAND, "train", "flowers.csv", "--epochs", "100000", "--json", "result.json"]
     if checkpoint:
         command += ["--checkpoint", "kept", "--every", "50"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(tinynn.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as run:
         assert run.stderr is not None
         assert run.stderr.readline().startswith("epoch ")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,10 @@ def test_the_same_table_in_other_dress(content: str, tmp_path: Path) -> None:
     assert (table.features, table.classes) == (("length", "width"), ("setosa", "versicolor", "virginica"))
     np.testing.assert_array_equal(table.x, [[5.1, 3.5], [7, 3.2], [6.3, 3.3]])
     assert table.t is not None and table.t.tolist() == [0, 1, 2]
+
+
+def test_a_column_may_be_called_as_an_excel_sheet_begins(tmp_path: Path) -> None:
+    assert read_table(file(tmp_path, "PK,a,t\n1,2,x\n3,4,y\n")).features == ("PK", "a")
 
 
 def test_without_a_header_columns_are_called_by_their_numbers(tmp_path: Path) -> None:
@@ -181,8 +187,6 @@ def test_more_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_memory_is_that_of_the_numbers_and_not_of_the_texts(tmp_path: Path) -> None:
-    import tracemalloc
-
     path = file(tmp_path, "a,b,t\n" + "1.234567890123,2.345678901234,a class\n0,0,another class\n" * 10_000)
     tracemalloc.start()
     table = read_table(path)
@@ -202,7 +206,10 @@ def test_what_the_csv_module_writes_comes_back(
     rows: list[tuple[float, int]], delimiter: str, header: bool, data: Any
 ) -> None:
     text = st.text(st.characters(codec="utf-8", categories=("L", "P", "S", "Zs")), min_size=1, max_size=20)
-    is_name = lambda s: s.strip() == s and s.isprintable() and not s[0].isdigit()  # noqa: E731
+
+    def is_name(text: str) -> bool:
+        return text.strip() == text and text.isprintable() and not text[0].isdigit()
+
     names = data.draw(st.lists(text.filter(is_name), min_size=2, max_size=2, unique=True))
     written = io.StringIO(newline="")
     writer = csv.writer(written, delimiter=delimiter)
@@ -211,8 +218,6 @@ def test_what_the_csv_module_writes_comes_back(
     kinds = [i % 2 for i in range(len(rows))]
     for (a, b), kind in zip(rows, kinds, strict=True):
         writer.writerow([a, b, names[kind]])
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = file(Path(folder), written.getvalue())
         table = read_table(path)
@@ -224,8 +229,6 @@ def test_what_the_csv_module_writes_comes_back(
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_table_or_a_data_error(content: bytes) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = file(Path(folder), content)
         try:

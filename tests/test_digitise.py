@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from docs.digitise import main, measure
 from tests.digitise_vectors import by_the_book, pictures, read, stroke
@@ -94,7 +95,6 @@ def test_it_is_20_long_and_in_the_middle(points: list[tuple[float, float]], widt
 
 
 def test_the_scaling_is_that_of_other_programs() -> None:
-    Image = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
     ink = rng.integers(64, 256, (133, 61)).astype(np.uint8)
     ink[50, 30] = 255

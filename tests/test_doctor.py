@@ -8,7 +8,6 @@ import json
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -380,14 +379,14 @@ def test_the_blas_is_named_without_threadpoolctl_too(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_a_library_of_the_toolkit_is_found(place: str, tmp_path: Path) -> None:
-    look: Callable[[], str] = lambda: doctor_facts.library_files(  # noqa: E731
-        "libnvrtc.so.12", [tmp_path / "site/nvidia"], [tmp_path / "cuda"]
-    )
+    def look(name: str = "libnvrtc.so.12") -> str:
+        return doctor_facts.library_files(name, [tmp_path / "site/nvidia"], [tmp_path / "cuda"])
+
     assert look() == ""
     (tmp_path / place).parent.mkdir(parents=True)
     (tmp_path / place).touch()
     assert look() == str(tmp_path / place)
-    assert doctor_facts.library_files("libnvrtc.so.13", [tmp_path / "site/nvidia"], [tmp_path / "cuda"]) == ""
+    assert look("libnvrtc.so.13") == ""
 
 
 def test_the_place_of_a_library_is_that_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,9 +481,14 @@ def test_a_captured_step_is_compared_with_numpys(monkeypatch: pytest.MonkeyPatch
 
 def test_the_trials_process_is_read_line_by_line() -> None:
     program = 'print(\'a greeting\'); print(\'{"kernel": ""}\', flush=True); print(\'{"graph": ""}\', flush=True)'
-    said = lambda more: doctor_facts.trial([sys.executable, "-c", program + more], 60)  # noqa: E731
+
+    def said(more: str) -> dict[str, str]:
+        return doctor_facts.trial([sys.executable, "-c", program + more], 60)
+
     assert said('; print(\'{"step": "no"}\')') == {"kernel": "", "graph": "", "step": "no"}
     assert said("; import os; os._exit(3)")["step"] == "its process ended with status 3"
+    of_others = r"""; import os; os.write(1, b'{a brace}\n[1]\n"text"\n{"other": 1}\n\xff\n{"step": ""'); os._exit(0)"""
+    assert said(of_others) == {"kernel": "", "graph": "", "step": "its process ended with status 0"}
     assert doctor_facts.trial([sys.executable, "-c", "import time; time.sleep(60)"], 0.5) == {
         "kernel": "it was not done after 0.5 seconds"
     }

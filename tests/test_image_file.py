@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tinynn import DataError, MissingExtraError
 from tinynn.app import image_file
 from tinynn.app.image_file import read_image
 
-Image = pytest.importorskip("PIL.Image")
 GRADIENT = np.arange(0, 240, 2).astype(np.uint8).reshape(10, 12)
 
 

@@ -25,8 +25,6 @@ def network(metadata: Any = None) -> Sequential:
 
 @pytest.mark.parametrize("ending", ["npz", "safetensors"])
 def test_metadata_come_back(ending: str, tmp_path: Path) -> None:
-    if ending == "safetensors":
-        pytest.importorskip("safetensors")
     path = tmp_path / f"net.{ending}"
     network(NAMES).save(path)
     assert tinynn.load(path).metadata == NAMES

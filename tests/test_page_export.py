@@ -32,7 +32,9 @@ from tinynn import (
 from tinynn.app.page import document as module
 from tinynn.app.page import export_html
 from tinynn.app.page.document import document
-from tinynn.app.page.reader import chain, check, named, read
+from tinynn.app.page.export import chain
+from tinynn.app.page.reader import check, named, read
+from tinynn.testing import FakeDevice
 
 
 def data_in(text: str) -> Any:
@@ -48,7 +50,7 @@ def test_the_file_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
     assert "connect-src 'none'" in text
     assert "<title>reader reads your handwriting</title>" in text
     said = data_in(text)
-    assert (said["name"], said["classes"]) == ("reader", 10)
+    assert (said["name"], said["classes"]) == ("reader", [*"0123456789"])
     assert [layer["kind"] for layer in said["layers"]] == ["rescale", "affine", "relu", "affine", "softmax"]
     assert [layer.get("name") for layer in said["layers"]] == [None, None, "2 ReLU", None, None]
     assert len(text) < 500_000
@@ -58,16 +60,17 @@ def test_the_file_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_no_name_gets_out_of_its_place() -> None:
     for name in ("</script><script>alert(1)</script>", "<!--", "$title ${x} $$", "\"&'>", "\u2028</SCRIPT ", "x" * 500):
-        text = document(name, 10, keeps=False)
+        text = document(name, ["0", name], keeps=False)
         assert text.lower().count("<script") == 2
         assert text.lower().count("</script>") == 2
         assert "<!--" not in text
+        assert data_in(text)["classes"] == ["0", name]
         shown = data_in(text)["name"]
         assert shown == name if len(name) <= 80 else shown == name[:80] + "..."
 
 
 def test_the_hashes_are_those_of_what_stands_there() -> None:
-    text = document("a", 10, keeps=False)
+    text = document("a", ["0", "1"], keeps=False)
     script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     assert [module.digest(part) for part in (*script, *style)] == re.findall(r"'sha256-[^']+'", text)[:2]
@@ -109,6 +112,19 @@ def test_networks_that_cannot_be_a_page_are_refused(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_classes_have_the_names_that_the_network_knows() -> None:
+    net = Sequential(Affine(2), SoftmaxCrossEntropy()).build((784,))
+    for metadata, names in (
+        ({"classes": ["sandal", "boot"]}, ("sandal", "boot")),
+        ({"classes": ["a", "b", "c"]}, ("0", "1")),
+        ({"classes": [1, 2]}, ("0", "1")),
+        ({"classes": "ab"}, ("0", "1")),
+        ({}, ("0", "1")),
+    ):
+        net.metadata = metadata
+        assert check(net) == names
+
+
 # --- which layers are shown
 
 
@@ -136,13 +152,11 @@ def test_networks_without_anything_to_show(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_network_of_any_backend_and_layout_is_read() -> None:
-    from tinynn.testing import FakeDevice
-
     digit = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
     for shape in ((784,), (28, 28), (1, 28, 28), (1, 784)):
         net = Sequential(Rescale(1 / 255), Affine(8), ReLU(), Affine(4), SoftmaxCrossEntropy())
         on_host = read(net.build(shape, seed=1), digit)
-        assert check(net) == 4
+        assert check(net) == ("0", "1", "2", "3")
         device = Sequential(Rescale(1 / 255), Affine(8), ReLU(), Affine(4), SoftmaxCrossEntropy())
         on_device = read(device.build(shape, seed=1, backend=FakeDevice()), digit)
         np.testing.assert_allclose(on_device.outputs, on_host.outputs, atol=1e-6)

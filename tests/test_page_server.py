@@ -19,13 +19,16 @@ from tests.digitise_vectors import stroke
 from tests.page_helpers import reader
 from tests.page_requests import HOST, PORT, SENT, Reply, ask, body_of, post
 from tinynn import (
+    Add,
     Affine,
     ConfigurationError,
     DataError,
     Graph,
     MissingExtraError,
     ReLU,
+    Residual,
     Sequential,
+    Sigmoid,
     SoftmaxCrossEntropy,
     datasets,
     fit,
@@ -36,8 +39,6 @@ from tinynn.app.page.corrections import IMAGES, LABELS, Corrections
 from tinynn.app.page.requests import LONGEST_BODY
 from tinynn.data import read_idx, write_idx
 from tinynn.optim import SGD
-
-pytest.importorskip("starlette")
 
 SEVEN = np.pad(stroke((60, 60), [(0.2, 0.2), (0.8, 0.2), (0.45, 0.85)], 6), 4)
 BLANK = np.zeros((20, 20), np.uint8)
@@ -343,11 +344,22 @@ def test_what_cannot_be_kept_is_said(app: Any, tmp_path: Path) -> None:
 # --- which networks
 
 
-def test_a_graph_is_served_without_activations() -> None:
-    net = Graph(h=(Affine(8), "x"), s=(Affine(10), "h"), loss=(SoftmaxCrossEntropy(), "s", "t")).build((784,), seed=0)
+def test_of_a_graph_hidden_layers_are_shown_as_well() -> None:
+    net = Graph(
+        a=(Affine(8), "x"),
+        h=(ReLU(), "a"),
+        b=(Residual(Sequential(Affine(8), Sigmoid())), "h"),
+        c=(Add(), "h", "b"),
+        s=(Affine(10), "c"),
+        loss=(SoftmaxCrossEntropy(), "s", "t"),
+    ).build((784,), seed=0)
     said = run(post(application(net, PORT), "/read", GOOD)).json
-    assert said["layers"] == []
-    assert sum(said["outputs"]) == pytest.approx(1)
+    assert [one["name"] for one in said["layers"]] == ["h ReLU", "b.layer.1 Sigmoid", "b Residual", "c Add"]
+    h, inner, b, c = (floats(one["values"]) for one in said["layers"])
+    np.testing.assert_allclose(h, np.maximum(digitise(SEVEN).reshape(784) @ net["a"].W + net["a"].b, 0), rtol=1e-4)
+    np.testing.assert_array_equal([b, c], [h + inner, h + b])
+    expected = net.predict(digitise(SEVEN).reshape(1, 784))[0]
+    np.testing.assert_allclose(said["outputs"], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -356,6 +368,7 @@ def test_a_graph_is_served_without_activations() -> None:
         Sequential(Affine(10)).build((27, 28)),
         Sequential(ReLU()).build((28, 28)),
         Sequential(Affine(37)).build((28, 28)),
+        Sequential(Affine(1)).build((28, 28)),
         Graph(a=(Affine(10), "x"), b=(Affine(10), "x")).build((784,)),
         Graph(a=(Affine(10), "x"), b=(Affine(10), "y"), c=(ReLU(), "y")).build((784,), (784,)),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import queue
 import signal
 import socket
@@ -19,15 +18,13 @@ import numpy as np
 import pytest
 
 from docs.screenshots import served
+from tests.command_helpers import COMMAND, ENVIRONMENT
 from tests.page_helpers import reader
 from tests.page_requests import body_of
 from tinynn import ConfigurationError, DataError, MissingExtraError
 from tinynn.app.command import main
 from tinynn.app.page import serve, serving
 from tinynn.app.page.serving import Served
-
-pytest.importorskip("starlette")
-pytest.importorskip("uvicorn")
 
 DOT = np.zeros((40, 40), np.uint8)
 DOT[10:30, 18:22] = 255
@@ -139,9 +136,9 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     reader().save(tmp_path / "model.npz")
-    command = [sys.executable, "-m", "tinynn", "serve", str(tmp_path / "model.npz"), "--port", "0", "--no-browser"]
+    command = [*COMMAND, "serve", str(tmp_path / "model.npz"), "--port", "0", "--no-browser"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         address = process.stdout.readline().split()[0]

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinynn import init, layers, losses, optim
+from tinynn.data.target_column import NUMBER
 from tinynn.errors import ConfigurationError
 from tinynn.layer import Layer
 
@@ -34,12 +35,11 @@ def by_word(module: Any, base: type, *others: str) -> dict[str, type]:
 
 
 LAYERS = by_word(layers, Layer, *ELSEWHERE)
-LOSSES = by_word(losses, Layer, "Loss", "ElementwiseLoss", "BinaryCrossEntropy")
+LOSSES = by_word(losses, Layer, "Loss", "ElementwiseLoss")
 OPTIMIZERS = by_word(optim, optim.Optimizer, "Optimizer")
 
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 SIZES = re.compile(r"-?\d+(x-?\d+)+", re.ASCII)
-REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.ASCII)
 TEXTS = ("same",)  # that arguments take
 CONSTANTS = {"true": True, "false": False, "none": None}
@@ -108,7 +108,7 @@ def value_of(text: str) -> Any:
         return int(text)
     if SIZES.fullmatch(text):
         return tuple(map(int, text.split("x")))
-    if REAL.fullmatch(text):
+    if NUMBER.fullmatch(text):
         return float(text)
     return CONSTANTS.get(text, INITIALISERS.get(text, text))
 

@@ -13,13 +13,25 @@ from tinynn.app.layer_spec import LOSSES, layers_of, made, spec_of
 from tinynn.app.material import Material
 from tinynn.errors import ConfigurationError
 from tinynn.layer import Layer
-from tinynn.layers import Affine, Permute, Rescale, Reshape
-from tinynn.losses import Loss, QuadraticCost, SoftmaxCrossEntropy
+from tinynn.layers import (
+    Affine,
+    AveragePool2D,
+    Conv2D,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool2D,
+    Permute,
+    Rescale,
+    Reshape,
+    Upsample2D,
+)
+from tinynn.losses import BinaryCrossEntropy, Loss, QuadraticCost, SoftmaxCrossEntropy
 from tinynn.network import Sequential
 
 __all__ = ["Recipe", "kind_of"]
 
-OF_IMAGES = ("Conv2D", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "GlobalMaxPool", "Upsample2D")
+OF_IMAGES = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, Upsample2D)
+OF_CLASSES = (SoftmaxCrossEntropy, QuadraticCost, BinaryCrossEntropy)
 CHANNELS = (1, 3, 4)  # that an image has, where they are its last axis
 FLAT = 1e-7  # of the mean: a spread that float32 does not tell from none
 SMALLEST = 1e-30
@@ -32,11 +44,7 @@ def kind_of(loss: str | None) -> str | None:
     """
     if loss is None:
         return None
-    return (
-        "classes"
-        if isinstance(made(loss, LOSSES, "loss", "--loss"), SoftmaxCrossEntropy | QuadraticCost)
-        else "numbers"
-    )
+    return "classes" if isinstance(made(loss, LOSSES, "loss", "--loss"), OF_CLASSES) else "numbers"
 
 
 class Recipe:
@@ -48,10 +56,8 @@ class Recipe:
     """
 
     def __init__(self, material: Material, spec: str, loss: str | None) -> None:
-        self.material, self.loss = material, loss
-        self.spec = spec_of(layers_of(spec))
-        if loss is None:
-            self.loss = "softmaxcrossentropy" if material.classes is not None else "meansquarederror"
+        self.material, self.spec = material, spec_of(layers_of(spec))
+        self.loss = loss or ("softmaxcrossentropy" if material.classes is not None else "meansquarederror")
         self.scale, self.offset = scaling(material.x)
         if material.classes is None:
             inverse, offset = scaling(material.t)
@@ -63,14 +69,16 @@ class Recipe:
         shape, classes = self.material.x.shape[1:], self.material.classes
         layers = layers_of(self.spec)
         outputs = self.material.t.shape[1] if classes is None else len(classes)
+        loss: Loss = made(self.loss, LOSSES, "loss", "--loss")
+        if isinstance(loss, BinaryCrossEntropy):
+            if outputs != 2:
+                what, fix = "binarycrossentropy tells two classes apart", "--loss softmaxcrossentropy"
+                raise ConfigurationError(what, where="--loss", got=f"{outputs} classes", fix=fix)
+            outputs = 1  # the score of the second class
         out: list[Layer] = [Affine(outputs)]
         if unscaled:
             out.append(Rescale(self.unit, self.zero))
-        return Sequential(Rescale(self.scale, self.offset), *as_images(layers, shape), *layers, *out, self.made_loss())
-
-    def made_loss(self) -> Loss:
-        assert self.loss is not None
-        return made(self.loss, LOSSES, "loss", "--loss")
+        return Sequential(Rescale(self.scale, self.offset), *as_images(layers, shape), *layers, *out, loss)
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """As the network takes them: bytes as they are, all else as float32."""
@@ -110,9 +118,8 @@ def scaling(x: np.ndarray) -> tuple[Any, Any]:
 
 def as_images(layers: list[Layer], shape: tuple[int, ...]) -> list[Layer]:
     """What makes (channels, height, width) of the inputs, where a layer wants images and none of its own does."""
-    kinds = [type(layer).__name__ for layer in layers]
-    first = next((i for i, kind in enumerate(kinds) if kind in OF_IMAGES), None)
-    if first is None or {"Reshape", "Permute"} & {*kinds[:first]}:
+    first = next((i for i, layer in enumerate(layers) if isinstance(layer, OF_IMAGES)), None)
+    if first is None or any(isinstance(layer, Reshape | Permute) for layer in layers[:first]):
         return []
     if len(shape) == 1:
         raise ConfigurationError(

@@ -22,7 +22,12 @@ DELIMITERS = ",;\t"
 LONGEST = 16 << 20  # bytes of a line
 QUOTED = re.compile('"[^"]*"')
 BOM = b"\xef\xbb\xbf"
-STARTS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PK": "an archive, as Excel's sheets are", b"\x1f\x8b": "gzip"}
+STARTS = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"PK\3\4": "an archive, as Excel's sheets are",
+    b"\x1f\x8b": "gzip",
+}
 
 
 def csv_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinynn.errors import DataError
 
-__all__ = ["NUMBER", "TargetColumn"]
+__all__ = ["MOST_CLASSES", "NUMBER", "TargetColumn"]
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d{1,15}", re.ASCII)

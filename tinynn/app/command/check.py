@@ -37,10 +37,14 @@ def add(commands: Any) -> None:
         default=[],
         help="of one example: 4 or 3x8x8, () for labels; once for each input; usual shapes are tried without it",
     )
-    parser.add_argument("--arg", action="append", default=[], help="a constructor argument as JSON; may be repeated")
-    parser.add_argument("--kwargs", default="{}", help="""constructor arguments by name as JSON: '{"M": 3}'""")
-    parser.add_argument("--seed", type=int, default=0, help="of the numbers that are drawn (default 0)")
-    parser.add_argument("--backend", default="numpy", choices=("numpy", "cupy"))
+    parser.add_argument(
+        "--arg", action="append", default=[], metavar="JSON", help="a constructor argument as JSON; may be repeated"
+    )
+    parser.add_argument(
+        "--kwargs", default="{}", metavar="JSON", help="""constructor arguments by name as JSON: '{"M": 3}'"""
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the numbers that are drawn (default 0)")
+    parser.add_argument("--backend", default="numpy", choices=("numpy", "cupy"), help="cupy: on a GPU")
     add_json(parser)
     parser.set_defaults(run=run)
 

@@ -128,10 +128,16 @@ def driver_version() -> str:
 def printed(command: list[str], seconds: float) -> str:
     """What a program writes; "" where it cannot be run."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=seconds)
+        return run(command, seconds).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout
+
+
+def run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """A program that is done, with its standard output; what is no text in it does not matter."""
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace", timeout=seconds
+    )
 
 
 def has_nvidia_card(devices: Path) -> bool:
@@ -177,7 +183,7 @@ def library_files(name: str, packages: Iterable[Path], roots: Iterable[Path]) ->
 def trial(command: list[str], seconds: float = TRIAL_SECONDS) -> dict[str, str]:
     """What `doctor_trial` found in a process of its own; a process that ends early is a reason as well."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=seconds)
+        done = run(command, seconds)
         text, end = done.stdout, f"its process ended with status {done.returncode}"
     except subprocess.TimeoutExpired as error:
         raw = error.stdout or b""

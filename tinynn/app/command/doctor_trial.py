@@ -98,11 +98,15 @@ def tried(xp: Any, some: dict[str, Callable[[Any], None]] = STAGES) -> dict[str,
 
 
 def stages(text: str) -> dict[str, str]:
-    """What the process printed, read again; lines of anybody else are passed over."""
+    """What the process printed, read again; lines of anybody else are passed over, and one that was broken off."""
     found: dict[str, str] = {}
     for line in text.splitlines():
-        if line.startswith("{"):
-            found |= json.loads(line)
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict):
+            found |= {name: str(reason) for name, reason in said.items() if name in STAGES}
     return found
 
 

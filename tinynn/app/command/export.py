@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tinynn.app.command.output import add_json, beside_json, write_json
+from tinynn.app.command.output import add_json, add_model, beside_json, write_json
 from tinynn.errors import ConfigurationError
 
 __all__ = ["add"]
@@ -17,9 +17,10 @@ def add(commands: Any) -> None:
         "export",
         help="write a network as a web page, as ONNX or as safetensors",
         description="Writes a saved network in a form that other programs read.",
-        epilog="Example: tinynn export model.npz --html digits.html",
+        epilog="Example: tinynn export model.npz --html digits.html\n"
+        "Exit code: 0 the file is written, 2 it could not be.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a file that tinynn train, or net.save, wrote")
+    add_model(parser)
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--html", metavar="FILE", help="a page on which to draw a digit; it needs no server and no net")
     form.add_argument("--onnx", metavar="FILE", help="for ONNX Runtime and others; needs the extra onnx")

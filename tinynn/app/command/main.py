@@ -22,7 +22,7 @@ from tinynn.version import __version__
 
 __all__ = ["main"]
 
-NO, USAGE, INTERRUPTED, PIPE = 1, 2, 130, 141
+USAGE, INTERRUPTED, PIPE = 2, 130, 141
 """Exit codes; the last two are what shells give for a process that SIGINT or SIGPIPE ended."""
 
 COMMANDS = (train, predict, serve, export, check, doctor, bench)

@@ -1,4 +1,4 @@
-"""What all commands have in common: `--json`, and numbers and sizes on the command line."""
+"""What all commands have in common: the model, `--json`, and numbers and sizes on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from typing import Any
 from tinynn.errors import ConfigurationError, TinynnError
 from tinynn.layer import Shape
 
-__all__ = ["add_json", "beside_json", "count", "in_two_lines", "one_line", "shape", "write_json"]
+__all__ = ["add_json", "add_model", "beside_json", "count", "in_two_lines", "one_line", "shape", "write_json"]
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds the file of a network."""
+    parser.add_argument("model", metavar="MODEL", help="a file that tinynn train, or net.save, wrote; or a checkpoint")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +67,8 @@ def in_two_lines(error: TinynnError) -> str:
 
 
 def one_line(part: object) -> str:
-    return " ".join(str(part).split())
+    """The part as a terminal may show it, whatever a file had in it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(part).split()))
 
 
 def count(text: str) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinynn.app.command.output import add_json, beside_json, count, in_two_lines, write_json
+from tinynn.app.command.output import add_json, add_model, beside_json, count, in_two_lines, write_json
+from tinynn.app.metadata import class_names, names
 from tinynn.errors import ConfigurationError, TinynnError
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ def add(commands: Any) -> None:
         "Exit code: 0 all were answered, 2 some could not be read.",
     )
     what = """PNG and JPEG pictures of a digit, of any size, each of which is cropped, scaled and centred as MNIST's
-    digits are; CSV files with the columns that the network learned from; .npz files with x"""
-    parser.add_argument("model", metavar="MODEL", help="a file that tinynn train, or net.save, wrote")
+    digits are, for networks of 28 x 28 gray values; CSV files with the columns that the network learned from; .npz
+    files with x"""
+    add_model(parser)
     parser.add_argument("files", metavar="FILE", nargs="+", help=what)
     parser.add_argument("--top", type=count, default=3, metavar="N", help="labels to show, the best first (default 3)")
     add_json(parser)
@@ -68,8 +70,7 @@ def run(options: argparse.Namespace) -> int:
 def answers(net: Any, path: str, top: int) -> Iterator[dict[str, Any]]:
     """What the network says of each picture or row of a file. Errors: TinynnError."""
     places, x = inputs(net, path)
-    y = net.ops.to_host(net.predict(x))
-    classes, kind = labels(net, y.shape)
+    y, classes, kind = meant(net, net.ops.to_host(net.predict(x)))
     for place, row in zip(places, y.tolist(), strict=True):
         about = {"file": path, **place}
         if not classes:
@@ -88,13 +89,14 @@ def inputs(net: Any, path: str) -> tuple[list[dict[str, int]], np.ndarray]:
     shape, features, suffix = net.input_shapes[0], names(net, "features"), Path(path).suffix.lower()
     size = math.prod(shape)
     if suffix in PICTURES:
-        if features or size != PIXELS:
+        if size != PIXELS:  # 784 columns of a table are pixels as well: so MNIST comes as CSV
+            rows = f'np.savez("x.npz", x=x), x of shape ({", ".join(map(str, ("N", *shape)))}), and give it x.npz'
             raise ConfigurationError(
                 "the network reads no pictures of digits",
                 where=path,
-                expected="a network of images of 28 x 28",
+                expected="a network of 28 x 28 gray values, to which a picture is brought as MNIST's digits were",
                 got=f"one of {len(features)} columns" if features else f"one of inputs {shape}",
-                fix="give it a CSV file" if features else "give it an .npz file with x",
+                fix="give it a CSV file" if features else rows,
             )
         from tinynn.app.digitise import digitise
         from tinynn.app.image_file import read_image
@@ -113,23 +115,20 @@ def inputs(net: Any, path: str) -> tuple[list[dict[str, int]], np.ndarray]:
     return [{"line": number} for number in table.lines.tolist()], table.x.reshape(-1, *shape)
 
 
-def labels(net: Any, shape: tuple[int, ...]) -> tuple[tuple[str, ...], str]:
-    """The names of the classes that the outputs stand for, and what an output is; none for numbers."""
-    from tinynn.losses import QuadraticCost, SoftmaxCrossEntropy
+def meant(net: Any, y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], str]:
+    """The outputs, a column for each class; the names of the classes, none for numbers; and what an output is."""
+    import numpy as np
 
-    is_softmax = isinstance(net.final_loss, SoftmaxCrossEntropy)
-    known = names(net, "classes")
-    if len(shape) != 2 or not (is_softmax or known or isinstance(net.final_loss, QuadraticCost)):
-        return (), ""
-    return known if len(known) == shape[1] else tuple(
-        map(str, range(shape[1]))
-    ), "probability" if is_softmax else "score"
+    from tinynn.losses import BinaryCrossEntropy, QuadraticCost, SoftmaxCrossEntropy
 
-
-def names(net: Any, key: str) -> tuple[str, ...]:
-    """Names among the network's metadata, which are whatever somebody wrote into the file."""
-    found = net.metadata.get(key)
-    return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
+    loss, columns = net.final_loss, y.shape[1] if y.ndim == 2 else 0
+    if columns == 1 and isinstance(loss, BinaryCrossEntropy):  # then it is the probability of the second class
+        return np.concatenate([1 - y, y], axis=1), class_names(net, 2), "probability"
+    if columns > 1 and isinstance(loss, SoftmaxCrossEntropy):
+        return y, class_names(net, columns), "probability"
+    if columns > 1 and (names(net, "classes") or isinstance(loss, QuadraticCost)):
+        return y, class_names(net, columns), "score"
+    return y, (), ""
 
 
 def line(answer: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tinynn.app.command.output import add_model
+
 __all__ = ["add"]
 
 
@@ -14,14 +16,16 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "serve",
         help="draw digits in the browser, and watch the network read them",
-        description="Opens a page of this machine's own, on which the network reads the digits that are drawn.",
-        epilog="Ctrl-C ends it. The page asks for nothing else on the network, and nobody else can ask it.",
+        description="Opens a page of this machine's own, on which the network reads the digits that are drawn.\n"
+        "The page asks for nothing else on the network, and nobody else can ask it.",
+        epilog="Example: tinynn serve model.npz --corrections mine\n"
+        "Exit code: 0 Ctrl-C has ended it, 2 it could not begin.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a file that net.save wrote, or a checkpoint")
-    parser.add_argument("--port", type=int, default=8000, help="default 8000; 0 takes one that is free")
+    add_model(parser)
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="default 8000; 0 takes one that is free")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     parser.add_argument(
-        "--corrections", metavar="FOLDER", help="keep the digits that are put right there, as IDX files like MNIST's"
+        "--corrections", metavar="DIR", help="keep the digits that are put right there, as tinynn train takes them"
     )
     parser.set_defaults(run=run)
 

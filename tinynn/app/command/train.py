@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-DATA = """the word mnist; a folder with MNIST's four files, or with digits as text; a CSV file, whose last column (or
+DATA = """the word mnist; a folder with MNIST's files, or with digits as text; a CSV file, whose last column (or
 --target) is what to learn: texts, and whole numbers of at most 20 different ones, are classes; an .npz file with x and
 t, or with Keras' names"""
 LAYERS = """between input and output (default "%(default)s"): a number is an affine layer of so many units, other words
 are layers with their arguments, such as "conv:8:3 relu maxpool:2 300 relu dropout:0.2"; the output and the loss follow
 from the data"""
+LOSS = """softmaxcrossentropy for classes, meansquarederror for numbers (the defaults), binarycrossentropy for two
+classes, or others"""
 ENOUGH = 300_000  # rows seen, which decides how many epochs there are
 
 
@@ -42,10 +44,10 @@ def add(commands: Any) -> None:
     option("data", metavar="DATA", help=DATA)
     option("--layers", metavar="SPEC", default="300 relu", help=LAYERS)
     option("--target", metavar="NAME", help="the column of a CSV file to learn; its number if there is no header")
-    option("--loss", metavar="NAME", help="softmaxcrossentropy for classes, meansquarederror for numbers, or others")
+    option("--loss", metavar="NAME", help=LOSS)
     option("--optimizer", metavar="NAME", default="adam", help="adam (the default), sgd, sgd:momentum=0.9, ...")
-    option("--lr", type=float, help="learning rate (default 0.001; sgd 0.1, adagrad 0.01)")
-    option("--l2", type=float, help="weight decay (default none)")
+    option("--lr", type=float, metavar="RATE", help="learning rate (default 0.001; sgd 0.1, adagrad 0.01)")
+    option("--l2", type=float, metavar="RATE", help="weight decay (default none)")
     option("--epochs", type=count, metavar="N", help="how often each row is seen (default 10; of few rows up to 100)")
     option("--batch", type=count, default=32, metavar="N", help="rows a step (default 32)")
     option(
@@ -94,7 +96,8 @@ def refuse(options: argparse.Namespace) -> None:
 
 def trained(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     """The exit code, and what there is to tell."""
-    from tinynn.app.material import held_out, read_material
+    from tinynn.app.held_out import held_out
+    from tinynn.app.material import read_material
     from tinynn.app.recipe import Recipe, kind_of
     from tinynn.training.fit import fit
 
@@ -112,7 +115,6 @@ def trained(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     test = None if material.test is None else (recipe.inputs(material.test[0]), recipe.targets(material.test[1]))
     epochs = options.epochs or min(max(ENOUGH // len(data[0]), 10), 100)
     print(f"{described(material)}\n\n{net.summary()}\n{optimizer!r}\n", flush=True)
-    more = {} if options.report is None else {"report": options.report}
     try:
         history = fit(
             net,
@@ -127,7 +129,7 @@ def trained(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
             checkpoint=options.checkpoint,
             every=options.every,
             resume=options.resume,
-            **more,
+            report=options.report,
         )
     except StateError as error:
         error.fix = f"--lr {optimizer.lr / 10:g}"

@@ -56,7 +56,7 @@ def application(net: Any, port: int, *, name: str = "model", corrections: Correc
         return JSONResponse(await run_in_threadpool(answer, image))
 
     async def on_correct(request: Request) -> Response:
-        image, label = drawing(parsed(await request.body()), classes)
+        image, label = drawing(parsed(await request.body()), len(classes))
         return JSONResponse({"kept": await run_in_threadpool(keep, image, label)})
 
     def answer(image: np.ndarray) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 images, labels = (read_idx(f"corrections/{name}") for name in (IMAGES, LABELS))
 fit(net, SGD(0.01), (images, labels), epochs=3)
+
+A label is the number of a class, counted from 0, as in MNIST's files and among the network's outputs.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from tinynn.app.digitise import SIDE
 from tinynn.data import Split, read_idx, write_idx
 from tinynn.data.files import list_folder, make_folder
 from tinynn.data.idx import read_idx_header
+from tinynn.data.mnist import IDX_NAMES
 from tinynn.data.split import checked_split
 from tinynn.errors import DataError
 
 __all__ = ["IMAGES", "LABELS", "Corrections"]
 
-IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+IMAGES, LABELS = IDX_NAMES[:2]
 
 
 class Corrections:

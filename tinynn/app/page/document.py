@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -18,8 +19,8 @@ SCRIPTS = ("digitise.js", "network.js", "brain.js", "pad.js", "page.js")
 LONGEST_NAME = 80
 
 
-def document(name: str, classes: int, **data: Any) -> str:
-    """The page for a network of that name.
+def document(name: str, classes: Sequence[str], **data: Any) -> str:
+    """The page for a network of that name, which tells these classes apart.
 
     `data`: `layers`, the network itself as `export.described` has it, for a page that reads without a server;
     `keeps`: whether the server keeps corrections.

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from tinynn.app.page.document import document
-from tinynn.app.page.reader import chain, check, named
+from tinynn.app.page.reader import check, named
 from tinynn.data.files import make_folder, written_atomically
 from tinynn.errors import ConfigurationError
+from tinynn.layer import Layer
 from tinynn.layers import (
     Affine,
     AveragePool2D,
@@ -42,8 +43,9 @@ from tinynn.losses import (
     QuadraticCost,
     SoftmaxCrossEntropy,
 )
+from tinynn.network import Sequential
 
-__all__ = ["described", "export_html"]
+__all__ = ["chain", "described", "export_html"]
 
 
 def export_html(net: Any, path: str | os.PathLike[str], *, name: str | None = None) -> Path:
@@ -91,6 +93,16 @@ def described(net: Any) -> list[dict[str, Any]]:
         if shown:
             entry |= {"name": shown, "shape": list(layer._built().output)}
         found.append(entry)
+    return found
+
+
+def chain(net: Any) -> list[Layer]:
+    """The layers of a Sequential one after the other, those of chains within it too; none of any other network."""
+    if type(net) is not Sequential:
+        return []
+    found: list[Layer] = []
+    for layer in net:
+        found.extend(chain(layer) if type(layer) is Sequential else [layer])
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynn.app.digitise import SIDE
+from tinynn.app.metadata import class_names
 from tinynn.errors import ConfigurationError, DataError
 from tinynn.layer import Layer
 from tinynn.layers import (
@@ -24,11 +25,10 @@ from tinynn.layers import (
     Reshape,
     RMSNorm,
 )
-from tinynn.losses import Loss
-from tinynn.network import Sequential
-from tinynn.network.inputs import receive
+from tinynn.network import Network
+from tinynn.network.observed import layer_outputs
 
-__all__ = ["Activation", "Reading", "chain", "check", "named", "read"]
+__all__ = ["Activation", "Reading", "check", "named", "read"]
 
 MOST_CLASSES = 36  # keys of the keyboard, and more than which the page has no room
 MOST_SHOWN = 1 << 16  # numbers of one layer
@@ -45,31 +45,32 @@ class Activation(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The outputs (classes,) for one digit, and the hidden layers' in order; none where the network is no chain."""
+    """The outputs (classes,) for one digit, and those of the hidden layers that `named` chooses, in their order."""
 
     outputs: np.ndarray
     layers: list[Activation]
 
 
-def check(net: Any) -> int:
-    """How many classes the network tells apart, if it is one that reads 28 x 28 gray values, 0 to 255.
+def check(net: Any) -> tuple[str, ...]:
+    """The names of the classes that the network tells apart, if it is one that reads 28 x 28 gray values, 0 to 255.
 
     Errors: ConfigurationError for other inputs or outputs; NotBuiltError; what `predict` says of numbers that are not
     finite.
     """
     output = net._built().output if net.final_loss is None else net.final_loss._built().shapes[0]
     inputs = net.input_shapes
-    if len(inputs) != 1 or math.prod(inputs[0]) != SIDE * SIDE or len(output) != 1 or not output[0] <= MOST_CLASSES:
+    reads = len(inputs) == 1 and math.prod(inputs[0]) == SIDE * SIDE
+    if not reads or len(output) != 1 or not 2 <= output[0] <= MOST_CLASSES:
         raise ConfigurationError(
             "the page shows networks that read digits",
             where=net.where,
             expected=f"one input of {SIDE * SIDE} gray values, such as (28, 28), and a score for each of the classes, "
-            f"{MOST_CLASSES} at most",
+            f"2 to {MOST_CLASSES}",
             got=f"input {' and '.join(map(str, inputs))}, output {output}",
             fix="Sequential(Rescale(1 / 255), ..., Affine(10), SoftmaxCrossEntropy()).build((28, 28))",
         )
     read(net, np.zeros((SIDE, SIDE), np.uint8))
-    return output[0]
+    return class_names(net, output[0])
 
 
 def read(net: Any, digit: np.ndarray) -> Reading:
@@ -92,33 +93,13 @@ def read(net: Any, digit: np.ndarray) -> Reading:
 
 def activations(net: Any, x: np.ndarray) -> list[Activation]:
     """What the hidden layers that `named` chooses put out for one row."""
-    layers = chain(net)
-    names, found = named(layers), []
-    (y,) = receive(net, (x,)) if layers else (x,)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for layer, name in zip(layers, names, strict=True):
-            if not any(names):
-                break
-            if isinstance(layer, Loss):
-                continue
-            y = layer.predict(y)
-            if name:
-                found.append(Activation(name, np.array(net.ops.to_host(y)[0], np.float32)))
-    return found
-
-
-def chain(net: Any) -> list[Layer]:
-    """The layers of a Sequential one after the other, those of chains within it too; none of any other network."""
-    if type(net) is not Sequential:
-        return []
-    found: list[Layer] = []
-    for layer in net:
-        found.extend(chain(layer) if type(layer) is Sequential else [layer])
-    return found
+    seen = [(layer, y) for _, layer, y in layer_outputs(net, x) if not isinstance(layer, Network)]
+    names = named([layer for layer, _ in seen])
+    return [Activation(name, y[0].astype(np.float32)) for name, (_, y) in zip(names, seen, strict=True) if name]
 
 
 def named(layers: list[Layer]) -> list[str]:
-    """For each layer its name if the page is to show it, else "".
+    """For each layer its name if the page is to show it, else ""; the layers in the order in which they are computed.
 
     Not shown are the outputs, which are shown as bars, layers that hand on the same numbers, and sums before their
     activation.

@@ -10,13 +10,15 @@
     return element;
   };
   const mind = brain(data);
-  const labels = Array.from({ length: data.classes }, (_, i) => String(i));
+  const labels = data.classes;
+  document.body.classList.toggle("words", labels.some((label) => label.length > 2));
   let latest = null; // the picture that is shown
   let corrected = false; // whether it was put right already
 
   const bars = labels.map((label) => {
     const fill = make("span"), value = make("span", { className: "value" });
-    const row = make("li", {}, make("span", { textContent: label }), make("div", { className: "bar" }, fill), value);
+    const name = make("span", { className: "name", textContent: label, title: label });
+    const row = make("li", {}, name, make("div", { className: "bar" }, fill), value);
     at("bars").append(row);
     return { row, fill, value };
   });
@@ -200,7 +202,7 @@
     if (command && event.key === "z") paper.undo();
     else if (command || event.altKey) return;
     else if (event.key === "Delete" || event.key === "Escape") paper.clear();
-    else if (labels.includes(event.key)) correct(Number(event.key));
+    else if (labels.includes(event.key)) correct(labels.indexOf(event.key));
     else return;
     event.preventDefault();
   });
