@@ -172,21 +172,22 @@ class MLPClassifier(ClassifierMixin, MLP):
         Errors: ValueError, as `fit`.
         """
         self._check()
-        if not hasattr(self, "classes_"):
-            if classes is None:
-                raise ConfigurationError(
-                    "the first partial_fit has to know all classes",
-                    where=type(self).__name__,
-                    expected="classes: each label that y will ever have",
-                    got="classes=None",
-                    fix="partial_fit(X, y, classes=np.unique(all_labels))",
-                )
-            self.classes_ = unique_labels(classes)
-            several = type_of_target(y).startswith("multilabel")
-            self._binarizer = LabelBinarizer().fit(y if several else self.classes_)
-        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
-            self._refuse_other_classes(set(unique_labels(classes).tolist()), incremental=False)
-        return self._fit(X, y, sample_weight, incremental=True)
+        with self._all_or_nothing():
+            if not hasattr(self, "classes_"):
+                if classes is None:
+                    raise ConfigurationError(
+                        "the first partial_fit has to know all classes",
+                        where=type(self).__name__,
+                        expected="classes: each label that y will ever have",
+                        got="classes=None",
+                        fix="partial_fit(X, y, classes=np.unique(all_labels))",
+                    )
+                self.classes_ = unique_labels(classes)
+                several = type_of_target(y).startswith("multilabel")
+                self._binarizer = LabelBinarizer().fit(y if several else self.classes_)
+            elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+                self._refuse_other_classes(set(unique_labels(classes).tolist()), incremental=False)
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class, in the order of `classes_` (n, classes); of several labels that of each."""
