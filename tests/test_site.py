@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tinynn
+from docs.builder.docstrings import markdown
 from docs.builder.formulas import mathml, with_mathml
 from docs.builder.offline import fetched, fetched_by_site
 from docs.builder.pages import generated, nav_of, public_names
@@ -23,8 +24,6 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_site(tmp_path: Path) -> None:
     """One test, since it takes seconds to build, and tests may be spread over several processes."""
-    for package in ("mkdocs", "material", "mkdocstrings", "latex2mathml", "ziamath", "fontTools"):
-        pytest.importorskip(package)
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -165,7 +164,6 @@ def test_the_navigation_of_a_folder() -> None:
 
 
 def test_a_formula_becomes_mathml() -> None:
-    pytest.importorskip("latex2mathml")
     assert with_mathml('<p><span class="arithmatex">\\(a &lt; b\\)</span></p>') == (
         '<p><math data-search-exclude xmlns="http://www.w3.org/1998/Math/MathML" display="inline">'
         "<mrow><mi>a</mi><mo>&#x0003C;</mo><mi>b</mi></mrow></math></p>"
@@ -176,7 +174,6 @@ def test_a_formula_becomes_mathml() -> None:
 
 
 def test_spaces_in_formulas() -> None:
-    pytest.importorskip("latex2mathml")
     assert "<mi>log</mi><mspace" in mathml(r"\log p")
     assert "<mspace" not in mathml(r"\log(p)")
     assert 'form="prefix"' in mathml("L = -x")
@@ -186,7 +183,6 @@ def test_spaces_in_formulas() -> None:
 
 @pytest.mark.parametrize("formula", [r"\nonsense x", r"\begin{aligned} a &= b \end{aligned}"])
 def test_a_formula_that_cannot_be_read_is_refused(formula: str) -> None:
-    pytest.importorskip("latex2mathml")
     with pytest.raises(ValueError, match="cannot be shown"):
         mathml(formula)
 
@@ -195,9 +191,6 @@ def test_a_formula_that_cannot_be_read_is_refused(formula: str) -> None:
 
 
 def test_a_docstring_becomes_a_list_of_its_fields() -> None:
-    pytest.importorskip("griffe")
-    from docs.builder.docstrings import markdown
-
     fields = "Shapes:   x (N, D),\n          y (N, D).\nErrors:   `a_b` <- [c]."
     assert markdown(f"y = x * g_n.\n\n{fields}\n\n    code * x\n\nMore: text.") == (
         "y = x \\* g\\_n.\n{ .formula-line }\n\n- **Shapes:** x (N, D), y (N, D).\n"
