@@ -152,6 +152,8 @@ def medians(book: str, name: str) -> dict[str, float]:
         ("nielsen", "weights", "old", 0.87, 0.01),
         ("nielsen", "weights", "new", 0.93, 0.01),
         ("nielsen", "softmax", "test", 0.978, 0.003),
+        ("nielsen", "convolution", "test", 0.9878, 0.002),
+        ("nielsen", "two_convolutions", "test", 0.9923, 0.002),
         ("rashid", "two_hundred", "book", 0.9747, 0.004),
         ("rashid", "turned", "book", 0.975, 0.006),
         ("cs231n", "spiral", "linear", 0.49, 0.04),
