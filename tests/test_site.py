@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 import tinynn
+import tinynn.sklearn as sklearn
+import tinynn.torch as torch
 from docs.builder.docstrings import markdown
 from docs.builder.formulas import mathml, with_mathml
 from docs.builder.offline import fetched, fetched_by_site
-from docs.builder.pages import generated, nav_of, public_names
+from docs.builder.pages import generated, nav_of, public
 from docs.builder.sources import code_of, expand, extras, relinked
+from tinynn import datasets, onnx, pictures, testing
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,9 +66,10 @@ def check_formulas_and_code(page: str) -> None:
 def check_that_every_public_name_has_an_entry(pages: dict[str, str]) -> None:
     text = "".join(page for name, page in pages.items() if name.startswith("api/"))
     shown = set(re.findall(r'id="(tinynn\.[\w.]+)"', text))
-    public = [(name, getattr(tinynn, name)) for name in tinynn.__all__]
-    named = {f"{thing.__module__}.{name}" for name, thing in public if callable(thing)}
-    assert named - shown == set()
+    for package in (tinynn, datasets, onnx, pictures, sklearn, testing, torch):
+        public = [(name, getattr(package, name)) for name in package.__all__]
+        named = {f"{thing.__module__}.{name}" for name, thing in public if callable(thing)}
+        assert named and named - shown == set()
 
 
 def check_the_search(site: Path) -> None:
@@ -147,7 +151,17 @@ def test_pages_that_nobody_writes() -> None:
     assert "# examples/mnist.py" in pages["examples/mnist.md"]
     assert "::: tinynn.layers.affine.Affine" in pages["api/layers.md"]
     assert {"benchmarks/RESULTS.md", "changes.md"} <= set(pages)
-    assert public_names("tinynn.layers.affine") == ["Affine"]
+
+
+def test_the_api_is_what_users_import() -> None:
+    """A module may share more with its neighbours than its package offers."""
+    layers = public(["layer", "layers"])
+    assert [*layers][:2] == ["tinynn.layer", "tinynn.layers.activations"]
+    assert layers["tinynn.layers.activations"] == ["ReLU", "Sigmoid", "Tanh", "Step"]
+    assert layers["tinynn.layers.affine"] == ["Affine"]
+    assert sorted(name for names in layers.values() for name in names) == sorted(["Layer", *tinynn.layers.__all__])
+    assert public(["registry"]) == {"tinynn.registry": ["register", "register_all", "find", "name_of"]}
+    assert "::: tinynn.backend.activation_verbs.ActivationVerbs" in generated()["api/backends.md"]
 
 
 def test_the_navigation_of_a_folder() -> None:
