@@ -87,6 +87,8 @@ def fit_lbfgs(estimator: Any, X: Any, targets: np.ndarray, weights: np.ndarray |
     finally:
         objective.put(latest)
         of.n_iter_, of.loss_curve_ = len(history), history.loss
+        if history.loss:
+            of.loss_ = history.loss[-1]
     of.loss_ = objective.reported(latest, objective(latest)[0])
     if found is not None and not found.success and history.stopped != "callback":
         warnings.warn(
