@@ -46,6 +46,7 @@ def test_the_site(tmp_path: Path) -> None:
     check_that_it_needs_no_network(tmp_path)
     check_that_every_loaded_file_is_there(tmp_path, pages)
     check_formulas_and_code(pages["formulas/affine.html"])
+    check_notebooks(tmp_path, pages["notebooks/own_layer.html"])
     check_that_every_public_name_has_an_entry(pages)
     assert [page for page in pages if f'href="{page}"' not in pages["index.html"] and page != "index.html"] == []
     check_the_search(tmp_path)
@@ -70,6 +71,14 @@ def check_formulas_and_code(page: str) -> None:
     assert "self.ops.matmul(rows.T, dy, out=self.dW)" in re.sub(r"<[^>]*>", "", page)
 
 
+def check_notebooks(site: Path, page: str) -> None:
+    text = re.sub(r"<[^>]*>", "", page)
+    assert "class Swish(Layer):" in text and "fix:      compare backward" in text and "accuracy 99%" in text
+    assert page.count("<math ") > 4 and 'src="own_layer_files/own_layer_' in page
+    assert 'href="own_layer.ipynb" download' in page and (site / "notebooks" / "own_layer.ipynb").exists()
+    assert 'href="own_layer.html"' in (site / "notebooks" / "index.html").read_text(encoding="utf-8")
+
+
 def check_that_every_public_name_has_an_entry(pages: dict[str, str]) -> None:
     text = "".join(page for name, page in pages.items() if name.startswith("api/"))
     shown = set(re.findall(r'id="(tinynn\.[\w.]+)"', text))
@@ -90,7 +99,8 @@ def check_the_search(site: Path) -> None:
         for root in (f"file://{site}", stack.enter_context(served(site))):
             assert "optimizers.html" in found(page, f"{root}/guide/nan.html?q=momentum", "Momentum")
             # In the midst of a clause, since between the words of Chinese there is no space.
-            assert "one_weight.html" in found(page, f"{root}/zh/index.html?q=权重", "只有一个权重")
+            chinese = found(page, f"{root}/zh/index.html?q=权重", "只有一个权重")
+            assert "one_weight.html" in chinese and "Missing" not in chinese
 
 
 def found(page: Any, address: str, word: str) -> str:
@@ -168,6 +178,7 @@ def test_a_page_includes_code_and_sections() -> None:
 def test_links_go_to_the_pages_that_show_a_file() -> None:
     assert relinked("[a](../../examples/mnist.py)", "docs/guide", "guide/x.md") == "[a](../examples/mnist.md)"
     assert relinked("[a](../../README.md#x)", "docs/guide", "guide/x.md") == "[a](../index.md#x)"
+    assert relinked("[a](../notebooks/mnist.ipynb)", "docs/guide", "guide/x.md") == "[a](../notebooks/mnist.md)"
     assert relinked("![a](examples/pictures/regions.png)", "", "guide/x.md") == "![a](../examples/pictures/regions.png)"
     assert relinked("[a](docs/files.md)", "", "index.md") == "[a](files.md)"
     assert relinked("see [a `b`](../tinynn/layer.py).", "docs", "x.md") == "see a `b`."
@@ -203,6 +214,11 @@ def test_the_navigation_of_a_folder() -> None:
     assert {"Layers": "api/layers.md"} in nav_of("api/")
     assert nav_of("examples/")[0] == {"mnist.py": "examples/mnist.md"}
     assert nav_of("nothing/") == []
+    assert nav_of("notebooks/")[1:] == [
+        {"Which quadrant?": "notebooks/quadrant.md"},
+        {"Handwritten digits in a few lines": "notebooks/mnist.md"},
+        {"Write a layer, and check it": "notebooks/own_layer.md"},
+    ]
     lessons = ["index", "one_weight", "gates", "quadrant", "digits", "convolutions"]
     assert [page for item in nav_of("tutorial/") for page in item.values()] == [
         f"tutorial/{name}.md" for name in lessons

@@ -1,9 +1,10 @@
-"""Pages that nobody writes: the scripts of examples/, the reports of benchmarks/, the changes, and the API."""
+"""Pages that nobody writes: scripts of examples/, reports of benchmarks/, notebooks, the changes, and the API."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from docs.builder.sources import ROOT, code_of
 
-__all__ = ["API", "generated", "nav_of", "pictures", "public"]
+__all__ = ["API", "generated", "nav_of", "notebooks", "pictures", "public"]
 
 VERBS = [f"backend.{path.stem}" for path in sorted((ROOT / "tinynn" / "backend").glob("*_verbs.py"))]
 """The verbs of a backend, which a layer calls as `self.ops.verb`."""
@@ -57,6 +58,21 @@ def generated() -> dict[str, str]:
     return pages
 
 
+def notebooks() -> dict[str, str | bytes]:
+    """The notebooks as pages, and what they draw as pictures, by their paths in the site."""
+    from nbconvert import MarkdownExporter
+
+    found: dict[str, str | bytes] = {}
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        own = {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files"}
+        text, more = MarkdownExporter().from_filename(str(path), resources=own)
+        text = text.replace("![png](", "![What the cell above draws](")
+        download = f'<a href="{path.name}" download>{path.name}</a>: this page as a notebook, to run and to change.'
+        found[f"notebooks/{path.stem}.md"] = f"{text}\n\n{download}\n"
+        found |= {f"notebooks/{name}": picture for name, picture in more["outputs"].items()}
+    return found
+
+
 def pictures() -> list[Path]:
     """The pictures that README, examples and reports show, which keep their paths in the site."""
     return sorted([*(ROOT / "examples" / "pictures").rglob("*.png"), *(ROOT / "benchmarks").glob("*.png")])
@@ -70,12 +86,19 @@ def nav_of(folder: str) -> list[Any]:
 
 def written(folder: Path) -> list[Any]:
     """The pages of a folder: its index, the others in the order in which that names them, then folders within it."""
-    pages = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
+    pages = {path: opening(path) for path in sorted([*folder.glob("*.md"), *folder.glob("*.ipynb")])}
     index = pages.get(folder / "index.md", "")
     order = sorted(pages, key=lambda path: (path.name != "index.md", index.find(path.name) % 10**9, path))
-    found: list[Any] = [{heading(pages[path]): path.relative_to(ROOT / "docs").as_posix()} for path in order]
+    places = {path: path.with_suffix(".md").relative_to(ROOT / "docs").as_posix() for path in order}
+    found: list[Any] = [{heading(pages[path]): place} for path, place in places.items()]
     inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     return found + [{next(iter(within[0])): within} for within in map(written, inner) if within]
+
+
+def opening(path: Path) -> str:
+    """What stands on a page; of a notebook, in its first cell."""
+    text = path.read_text(encoding="utf-8")
+    return text if path.suffix == ".md" else "".join(json.loads(text)["cells"][0]["source"])
 
 
 def heading(text: str) -> str:
