@@ -110,13 +110,29 @@ def test_parameters_that_do_not_go_together(parameters: dict[str, Any], what: st
 def test_losses_and_class_weights() -> None:
     with pytest.raises(ConfigurationError, match="loss cannot be used as it is"):
         MLPRegressor("absolute_error").fit(X, T)
-    with pytest.raises(LabelError, match="numbers >= 0"):
-        MLPRegressor("poisson").fit(X, T - 1.0)
+    for solver in ("adam", "lbfgs"):
+        with pytest.raises(LabelError, match="numbers >= 0"):
+            MLPRegressor("poisson", solver=solver).fit(X, T - 1.0)
+        with pytest.raises(LabelError, match="finite numbers"):
+            MLPRegressor(solver=solver).fit(X.astype(np.float32), T + 1e39)  # an infinity, as float32
+        for wrong in (-1.0, np.nan, np.inf):
+            with pytest.raises(LabelError, match="weights that are finite numbers >= 0"):
+                MLPClassifier(class_weight={0: wrong, 1: 1.0, 2: 1.0}, solver=solver).fit(X, T)
+        with pytest.raises(ConfigurationError, match="leaves no row any weight"):
+            MLPClassifier(class_weight={0: 0.0, 1: 0.0, 2: 0.0}, solver=solver).fit(X, T)
     for weight in ("even", 3, (1, 2, 3)):
         with pytest.raises(ConfigurationError, match="class_weight cannot be used as it is"):
             MLPClassifier(class_weight=weight).fit(X, T)
     with pytest.raises(ConfigurationError, match="not known from a part"):
         MLPClassifier(class_weight="balanced").partial_fit(X, T, classes=[0, 1, 2])
+
+
+def test_a_loss_that_is_changed_on_a_warm_start() -> None:
+    net = MLPRegressor(warm_start=True, max_iter=1).fit(X, T)
+    for train in (net.set_params(loss="poisson").fit, net.partial_fit):
+        with pytest.raises(ConfigurationError, match="made for another loss"):
+            train(X, T)
+    assert net.set_params(warm_start=False).fit(X, T).out_activation_ == "exp"
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])

@@ -326,6 +326,27 @@ def test_ctrl_c_keeps_what_was_learned() -> None:
         assert net.predict(X).shape == (400,)
 
 
+def test_lbfgs_may_have_nothing_to_do() -> None:
+    net = MLPRegressor(solver="lbfgs", tol=1e9, random_state=0).fit(X, T)
+    assert (net.n_iter_, net.loss_curve_) == (0, [])
+    assert net.loss_ == pytest.approx(net.net_.loss(X, T[:, None].astype(float)), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_warm_start_may_begin_or_end_to_stop_early(kind: Any) -> None:
+    net = kind(warm_start=True, max_iter=2, random_state=0).fit(X, T)
+    net.set_params(early_stopping=True).fit(X, T)
+    assert (len(net.validation_scores_), len(net.loss_curve_), net.best_loss_) == (2, 4, None)
+    net.set_params(early_stopping=False).fit(X, T)
+    assert (net.validation_scores_, len(net.loss_curve_)) == (None, 6)
+    assert net.best_loss_ == min(net.loss_curve_[4:])
+    net.set_params(solver="lbfgs").fit(X, T)
+    net.set_params(solver="adam", early_stopping=True).fit(X, T)
+    assert len(net.validation_scores_) == 2
+    net.set_params(early_stopping=False).partial_fit(X, T)
+    assert net.best_loss_ == net.loss_
+
+
 def test_a_larger_batch_than_rows_is_all_rows() -> None:
     with pytest.warns(UserWarning, match="batch_size=500 is more than the 400 rows") as told:
         one = fitted(batch_size=500)

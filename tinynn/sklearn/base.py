@@ -110,7 +110,8 @@ class MLP(BaseEstimator):
             if first:
                 self._begin(X.shape[1], X.dtype)
             if targets.dtype.kind == "f":
-                targets = targets.astype(self.net_.dtype)
+                with np.errstate(over="ignore"):  # infinities are refused, with their row
+                    targets = targets.astype(self.net_.dtype)
             if self.solver == "lbfgs":
                 fit_lbfgs(self, X, targets, weights)
             else:
@@ -141,16 +142,21 @@ class MLP(BaseEstimator):
         self.n_layers_ = len(affine_layers(net)) + 1
         self.t_ = self._without_progress = 0
         self.loss_curve_: list[float] = []
-        early = self.early_stopping and self.solver != "lbfgs"
+        self._watch(self.early_stopping and self.solver != "lbfgs")
+        self.__dict__.pop("_solver", None)
+
+    def _watch(self, early: bool) -> None:
+        """What tells of progress: with early stopping a score of rows set aside, else the loss; none was seen yet."""
         self.best_loss_: Any = None if early else np.inf
         self.best_validation_score_: Any = -np.inf if early else None
         self.validation_scores_: Any = [] if early else None
         self.validation_loss_curve_: Any = [] if early else None
-        self.__dict__.pop("_solver", None)
 
     def _fit_epochs(self, X: Any, targets: np.ndarray, weights: np.ndarray | None, incremental: bool) -> None:
         """By `sgd` or `adam`: one epoch if `incremental`, else as many as it takes."""
         held = None
+        if self.early_stopping != (self.validation_scores_ is not None):  # changed since the last fit, on a warm start
+            self._watch(self.early_stopping)
         if self.early_stopping:
             given = [X, targets] if weights is None else [X, targets, weights]
             parts = train_test_split(

@@ -148,7 +148,16 @@ class MLPClassifier(ClassifierMixin, MLP):
                 fix="sklearn.utils.class_weight.compute_class_weight on all of y",
             )
         of_class = compute_sample_weight(self.class_weight, y)
-        return of_class if weights is None else weights * of_class
+        product = of_class if weights is None else weights * of_class
+        if not product.any():
+            raise ConfigurationError(
+                "class_weight leaves no row any weight",
+                where=type(self).__name__,
+                expected="a weight > 0 for a class that y has",
+                got=f"{self.class_weight!r}",
+                fix="give the classes that matter weights > 0, or leave class_weight out",
+            )
+        return product
 
     def _score_of(self, X: Any, targets: np.ndarray, weights: np.ndarray | None) -> float:
         found = self._codes(self._outputs_of(X))
