@@ -191,8 +191,8 @@ def test_what_can_be_seen_in_the_pictures_of_saito_comes_out() -> None:
 # --- against the numbers that CS231n prints, and the rules of the books
 
 
-def setup(quick: bool = True) -> Any:
-    return script("experiment").Setup(0, "numpy", quick)
+def setup() -> Any:
+    return script("experiment").Setup(seed=0, backend="numpy", quick=True)
 
 
 def test_cs231n_numbers() -> None:
