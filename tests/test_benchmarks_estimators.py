@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("sklearn")
-pytest.importorskip("llvmlite")
-
 from benchmarks import estimators
 
 

@@ -152,6 +152,8 @@ def medians(book: str, name: str) -> dict[str, float]:
         ("nielsen", "weights", "old", 0.87, 0.01),
         ("nielsen", "weights", "new", 0.93, 0.01),
         ("nielsen", "softmax", "test", 0.978, 0.003),
+        ("nielsen", "convolution", "test", 0.9878, 0.002),
+        ("nielsen", "two_convolutions", "test", 0.9923, 0.002),
         ("rashid", "two_hundred", "book", 0.9747, 0.004),
         ("rashid", "turned", "book", 0.975, 0.006),
         ("cs231n", "spiral", "linear", 0.49, 0.04),
@@ -189,8 +191,8 @@ def test_what_can_be_seen_in_the_pictures_of_saito_comes_out() -> None:
 # --- against the numbers that CS231n prints, and the rules of the books
 
 
-def setup(quick: bool = True) -> Any:
-    return script("experiment").Setup(0, "numpy", quick)
+def setup() -> Any:
+    return script("experiment").Setup(seed=0, backend="numpy", quick=True)
 
 
 def test_cs231n_numbers() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,33 @@ DIFFERENT = {
 @pytest.mark.parametrize("page", DIFFERENT.values())
 def test_programs_run_and_print_what_the_page_shows(page: str, tmp_path: Path) -> None:
     run(PAGES[page].read_text(encoding="utf-8"), tmp_path)
+
+
+def printed_by(lines: str, folder: Path) -> str:
+    """What lines of shell print that call tinynn: what they are asked for, or what is wrong and what to do."""
+    said = ""
+    for line in lines.splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "tinynn"
+        command = [sys.executable, "-W", "error", "-m", "tinynn", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        assert done.returncode == (2 if done.stderr.startswith("tinynn: ") else 0), done.stderr
+        said += done.stdout or done.stderr
+    return said
+
+
+def test_command_lines_print_what_the_page_shows(tmp_path: Path) -> None:
+    """One after the other, in the folder of the page's Python, which writes their files."""
+    text = PAGES["docs/guide/command_line.md"].read_text(encoding="utf-8")
+    run(text, tmp_path)
+    shown = [
+        (code, expected)
+        for (language, _, code), (kind, _, expected) in pairwise(blocks(text))
+        if language == "sh" and kind == "text"
+    ]
+    assert len(shown) > 5
+    for code, expected in shown:
+        assert same_text(printed_by(code, tmp_path), expected), code
 
 
 def test_the_book_has_programs() -> None:

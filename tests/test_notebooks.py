@@ -7,15 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 from test_readme import same_text
 
-nbformat = pytest.importorskip("nbformat", reason='needs the extra: pip install "tinynn-xp[notebooks]"')
-nbclient = pytest.importorskip("nbclient", reason='needs the extra: pip install "tinynn-xp[notebooks]"')
-pytest.importorskip("ipykernel", reason='needs the extra: pip install "tinynn-xp[notebooks]"')
-pytest.importorskip("matplotlib", reason='needs the extra: pip install "tinynn-xp[plot]"')
-
-from docs.notebooks.run import NOTEBOOKS, execute, text_of, tidy  # noqa: E402  (needs what was looked for above)
+from docs.notebooks.run import NOTEBOOKS, execute, text_of, tidy
 
 # What Jupyter's own libraries find old-fashioned in one another is not ours to mend; the notebooks run in a process of
 # their own, and a warning of theirs would be an output that the committed copies do not have.
@@ -90,7 +87,7 @@ def test_what_the_mnist_notebook_says_is_what_it_reached() -> None:
 
 def test_a_cell_that_fails_is_noticed(tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
-    with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         execute(notebook, tmp_path)
 
 

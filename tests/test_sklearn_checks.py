@@ -7,9 +7,6 @@ import warnings
 from typing import Any
 
 import pytest
-
-pytest.importorskip("sklearn")
-
 import sklearn.neural_network as theirs
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn")
-
 from sklearn.exceptions import NotFittedError
 
 from tinynn import Affine, ConfigurationError, Dropout, Embedding, LabelError, ReLU, SoftmaxCrossEntropy, TinynnError
@@ -113,13 +110,29 @@ def test_parameters_that_do_not_go_together(parameters: dict[str, Any], what: st
 def test_losses_and_class_weights() -> None:
     with pytest.raises(ConfigurationError, match="loss cannot be used as it is"):
         MLPRegressor("absolute_error").fit(X, T)
-    with pytest.raises(LabelError, match="numbers >= 0"):
-        MLPRegressor("poisson").fit(X, T - 1.0)
+    for solver in ("adam", "lbfgs"):
+        with pytest.raises(LabelError, match="numbers >= 0"):
+            MLPRegressor("poisson", solver=solver).fit(X, T - 1.0)
+        with pytest.raises(LabelError, match="finite numbers"):
+            MLPRegressor(solver=solver).fit(X.astype(np.float32), T + 1e39)  # an infinity, as float32
+        for wrong in (-1.0, np.nan, np.inf):
+            with pytest.raises(LabelError, match="weights that are finite numbers >= 0"):
+                MLPClassifier(class_weight={0: wrong, 1: 1.0, 2: 1.0}, solver=solver).fit(X, T)
+        with pytest.raises(ConfigurationError, match="leaves no row any weight"):
+            MLPClassifier(class_weight={0: 0.0, 1: 0.0, 2: 0.0}, solver=solver).fit(X, T)
     for weight in ("even", 3, (1, 2, 3)):
         with pytest.raises(ConfigurationError, match="class_weight cannot be used as it is"):
             MLPClassifier(class_weight=weight).fit(X, T)
     with pytest.raises(ConfigurationError, match="not known from a part"):
         MLPClassifier(class_weight="balanced").partial_fit(X, T, classes=[0, 1, 2])
+
+
+def test_a_loss_that_is_changed_on_a_warm_start() -> None:
+    net = MLPRegressor(warm_start=True, max_iter=1).fit(X, T)
+    for train in (net.set_params(loss="poisson").fit, net.partial_fit):
+        with pytest.raises(ConfigurationError, match="made for another loss"):
+            train(X, T)
+    assert net.set_params(warm_start=False).fit(X, T).out_activation_ == "exp"
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
@@ -178,9 +191,11 @@ def test_what_is_not_trained_has_no_weights() -> None:
 @pytest.mark.parametrize("parameters", [{"solver": "sgd", "learning_rate_init": 1e12}, {"solver": "lbfgs"}], ids=str)
 def test_a_run_that_diverges(parameters: dict[str, Any]) -> None:
     x = X * (1e200 if parameters["solver"] == "lbfgs" else 1e3)
+    net = MLPRegressor(random_state=0, **parameters)
     with pytest.raises(ConfigurationError, match=r"(?s)the training diverged.*StandardScaler") as caught:
-        MLPRegressor(random_state=0, **parameters).fit(x, X[:, 0])
+        net.fit(x, X[:, 0])
     assert isinstance(caught.value, ValueError)
+    assert hasattr(net, "net_") == (parameters["solver"] == "sgd")  # of which one epoch was over
 
 
 def test_a_callback_that_raises_leaves_the_latest_weights() -> None:
@@ -193,6 +208,70 @@ def test_a_callback_that_raises_leaves_the_latest_weights() -> None:
         net.fit(X, X[:, 0])
     same = MLPRegressor(solver="lbfgs", random_state=0, max_iter=3).fit(X, X[:, 0])
     np.testing.assert_allclose(net.coefs_[0], same.coefs_[0], atol=1e-12)
+
+
+def attributes(estimator: Any) -> dict[str, Any]:
+    """All that an estimator has, by name; of what has no value to compare, which object it is."""
+    return {
+        name: value if isinstance(value, int | float | str) else id(value) for name, value in vars(estimator).items()
+    }
+
+
+SPOILED: dict[str, tuple[dict[str, Any], Any, Any]] = {
+    "targets": ({}, X[:, :2], np.full(30, np.nan)),
+    "inputs": ({}, X + np.inf, T),
+    "rows": ({}, X[:, :2], T[:-1]),
+    "layers": ({"layers": [Affine(4), Embedding(3, 2)]}, X, T * 2),
+    "held": ({"early_stopping": True, "validation_fraction": 0.01}, X[:, :2], T % 2),
+    "backend": ({"backend": "abacus"}, X[:, :2], T % 2),
+}
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(how: str, kind: Any) -> None:
+    """One that was never fitted is none, and one that was predicts what it predicted."""
+    parameters, x, t = SPOILED[how]
+    for warm in (False, True):
+        new, old = kind(max_iter=3, random_state=0), kind(max_iter=3, random_state=0, warm_start=warm).fit(X, T)
+        answers = old.predict(X)
+        for estimator in (
+            new,
+            *([] if warm and how in ("layers", "backend") else [old]),
+        ):  # these are asked of new ones
+            before = attributes(estimator.set_params(**parameters))
+            with pytest.raises(ValueError, match=r"."):
+                estimator.fit(x, t)
+            assert attributes(estimator) == before
+        with pytest.raises(NotFittedError):
+            new.predict(X)
+        np.testing.assert_array_equal(old.predict(X), answers)
+
+
+def test_a_first_partial_fit_that_fails_knows_no_classes() -> None:
+    net = MLPClassifier(random_state=0)
+    for x, more in ((X * np.nan, {}), (X, {"early_stopping": True})):
+        with pytest.raises(ValueError, match=r"NaN|no validation rows"):
+            net.set_params(**more).partial_fit(x, T, classes=[0, 1, 2])
+        assert not hasattr(net, "classes_")
+    net.set_params(early_stopping=False).partial_fit(X, T, classes=[0, 1, 2, 3])
+    before = attributes(net)
+    with pytest.raises(ValueError, match="NaN"):
+        net.partial_fit(X * np.nan, T)
+    assert attributes(net) == before
+
+
+def test_a_fit_that_fails_later_leaves_what_it_has_learned() -> None:
+    def breaks(history: Any) -> None:
+        raise OSError("no space left")
+
+    for solver in ("adam", "lbfgs"):
+        net = MLPRegressor(solver=solver, random_state=0, callbacks=[breaks])
+        with pytest.raises(OSError, match="no space left"):
+            net.fit(X, X[:, 0])
+        same = MLPRegressor(solver=solver, random_state=0, max_iter=1).fit(X, X[:, 0])
+        assert (net.n_iter_, net.loss_curve_) == (1, [net.loss_])
+        np.testing.assert_allclose(net.predict(X), same.predict(X), atol=1e-12)
 
 
 def test_layers_that_do_not_fit_name_themselves() -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import copy
 import pickle
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
-pytest.importorskip("sklearn")
-
 import joblib
+import numpy as np
+import pandas
+import pytest
 from scipy.sparse import csc_matrix, csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -173,8 +172,6 @@ def test_the_loss_is_what_the_network_says_and_the_penalty() -> None:
 @pytest.mark.parametrize("backend", ["llvm", "device"])
 def test_other_backends_learn_the_same(backend: str, solver: str) -> None:
     """The L2 term of the loss is less exact where many steps are one call."""
-    if backend == "llvm":
-        pytest.importorskip("llvmlite")
     plain = fitted(solver=solver, alpha=0.1, batch_size=32)
     other = fitted(solver=solver, alpha=0.1, batch_size=32, backend=FakeDevice() if backend == "device" else backend)
     for a, b in zip(plain.coefs_ + plain.intercepts_, other.coefs_ + other.intercepts_, strict=True):
@@ -237,7 +234,6 @@ def test_copies_and_pickles_are_trained_on_alike() -> None:
 
 
 def test_names_of_features() -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
     net = MLPClassifier(max_iter=2).fit(frame, pandas.Series(T).map(str))
     assert list(net.feature_names_in_[:2]) == ["pixel 0", "pixel 1"]
@@ -282,8 +278,6 @@ def test_weights_can_be_written_into() -> None:
 
 
 def test_a_column_is_told_of() -> None:
-    from sklearn.exceptions import DataConversionWarning
-
     for kind in (MLPClassifier, MLPRegressor):
         with pytest.warns(DataConversionWarning):
             assert kind(max_iter=1).fit(X, T[:, None]).predict(X).shape == (400,)
@@ -316,8 +310,6 @@ def test_one_that_has_is_not(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_keeps_what_was_learned() -> None:
-    import signal
-
     def press(history: Any) -> None:
         if len(history) == 2:
             signal.raise_signal(signal.SIGINT)
@@ -332,6 +324,27 @@ def test_ctrl_c_keeps_what_was_learned() -> None:
             signal.signal(signal.SIGINT, before)
         assert net.n_iter_ < 5
         assert net.predict(X).shape == (400,)
+
+
+def test_lbfgs_may_have_nothing_to_do() -> None:
+    net = MLPRegressor(solver="lbfgs", tol=1e9, random_state=0).fit(X, T)
+    assert (net.n_iter_, net.loss_curve_) == (0, [])
+    assert net.loss_ == pytest.approx(net.net_.loss(X, T[:, None].astype(float)), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_warm_start_may_begin_or_end_to_stop_early(kind: Any) -> None:
+    net = kind(warm_start=True, max_iter=2, random_state=0).fit(X, T)
+    net.set_params(early_stopping=True).fit(X, T)
+    assert (len(net.validation_scores_), len(net.loss_curve_), net.best_loss_) == (2, 4, None)
+    net.set_params(early_stopping=False).fit(X, T)
+    assert (net.validation_scores_, len(net.loss_curve_)) == (None, 6)
+    assert net.best_loss_ == min(net.loss_curve_[4:])
+    net.set_params(solver="lbfgs").fit(X, T)
+    net.set_params(solver="adam", early_stopping=True).fit(X, T)
+    assert len(net.validation_scores_) == 2
+    net.set_params(early_stopping=False).partial_fit(X, T)
+    assert net.best_loss_ == net.loss_
 
 
 def test_a_larger_batch_than_rows_is_all_rows() -> None:

@@ -10,7 +10,7 @@ from mkdocs.structure.files import File, Files
 
 from docs.builder.formulas import characters, math_font, with_mathml
 from docs.builder.offline import fetched_by_site
-from docs.builder.pages import generated, nav_of, pictures
+from docs.builder.pages import generated, nav_of, notebooks, pictures
 from docs.builder.sources import ROOT, expand
 
 __all__ = ["on_config", "on_files", "on_page_content", "on_page_markdown", "on_post_build"]
@@ -33,8 +33,8 @@ def filled(nav: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages and pictures that do not lie under docs/."""
-    for page, text in generated().items():
-        files.append(File.generated(config, page, content=text))
+    for page, content in (generated() | notebooks()).items():
+        files.append(File.generated(config, page, content=content))
     for picture in pictures():
         uri = picture.relative_to(ROOT).as_posix()
         files.append(File.generated(config, uri, abs_src_path=str(picture)))

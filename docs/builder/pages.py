@@ -1,30 +1,39 @@
-"""Pages that nobody writes: the scripts of examples/, the reports of benchmarks/, the changes, and the API."""
+"""Pages that nobody writes: scripts of examples/, reports of benchmarks/, notebooks, the changes, and the API."""
 
 from __future__ import annotations
 
-import ast
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from docs.builder.sources import ROOT, code_of
 
-__all__ = ["API", "generated", "nav_of", "pictures"]
+__all__ = ["API", "generated", "nav_of", "notebooks", "pictures", "public"]
 
+VERBS = [f"backend.{path.stem}" for path in sorted((ROOT / "tinynn" / "backend").glob("*_verbs.py"))]
+"""The verbs of a backend, which a layer calls as `self.ops.verb`."""
 API = {
     "Layers": ["layer", "layers"],
     "Losses": ["losses"],
-    "Networks": ["network.sequential", "network.graph", "network.network", "network.evaluation", "network.loading"],
-    "Training": ["training.fit", "history"],
+    "Networks": ["network", "network.loading", "network.explanation"],
+    "Training": ["training"],
     "Optimizers": ["optim"],
-    "Data": ["datasets", "data.split", "data.idx"],
-    "Checks": ["gradcheck", "network.finite", "testing.compliance", "testing.report", "testing.fake_device"],
+    "Data": ["datasets", "data"],
+    "Checks": ["gradcheck", "network.finite", "testing"],
     "Initialisers": ["init"],
     "Registry": ["registry"],
     "Pictures": ["pictures"],
     "Errors": ["errors"],
-    "Backends": ["backend"],
+    "scikit-learn": ["sklearn"],
+    "ONNX": ["onnx"],
+    "PyTorch": ["torch"],
+    "Backends": ["backend", *VERBS],
 }
-"""The pages of the API: modules, and folders of modules."""
+"""The pages of the API: the modules and packages from which users import."""
 FIRST = ("RESULTS.md", "RESULTS-gpu.md", "MNIST.md", "CNN.md")
 """The reports that come first; the others follow by name."""
 ALIKE = ("tinynn.layers.", "tinynn.losses.", "tinynn.optim.")
@@ -49,6 +58,21 @@ def generated() -> dict[str, str]:
     return pages
 
 
+def notebooks() -> dict[str, str | bytes]:
+    """The notebooks as pages, and what they draw as pictures, by their paths in the site."""
+    from nbconvert import MarkdownExporter
+
+    found: dict[str, str | bytes] = {}
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        own = {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files"}
+        text, more = MarkdownExporter().from_filename(str(path), resources=own)
+        text = text.replace("![png](", "![What the cell above draws](")
+        download = f'<a href="{path.name}" download>{path.name}</a>: this page as a notebook, to run and to change.'
+        found[f"notebooks/{path.stem}.md"] = f"{text}\n\n{download}\n"
+        found |= {f"notebooks/{name}": picture for name, picture in more["outputs"].items()}
+    return found
+
+
 def pictures() -> list[Path]:
     """The pictures that README, examples and reports show, which keep their paths in the site."""
     return sorted([*(ROOT / "examples" / "pictures").rglob("*.png"), *(ROOT / "benchmarks").glob("*.png")])
@@ -62,12 +86,19 @@ def nav_of(folder: str) -> list[Any]:
 
 def written(folder: Path) -> list[Any]:
     """The pages of a folder: its index, the others in the order in which that names them, then folders within it."""
-    pages = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
+    pages = {path: opening(path) for path in sorted([*folder.glob("*.md"), *folder.glob("*.ipynb")])}
     index = pages.get(folder / "index.md", "")
     order = sorted(pages, key=lambda path: (path.name != "index.md", index.find(path.name) % 10**9, path))
-    found: list[Any] = [{heading(pages[path]): path.relative_to(ROOT / "docs").as_posix()} for path in order]
+    places = {path: path.with_suffix(".md").relative_to(ROOT / "docs").as_posix() for path in order}
+    found: list[Any] = [{heading(pages[path]): place} for path, place in places.items()]
     inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     return found + [{next(iter(within[0])): within} for within in map(written, inner) if within]
+
+
+def opening(path: Path) -> str:
+    """What stands on a page; of a notebook, in its first cell."""
+    text = path.read_text(encoding="utf-8")
+    return text if path.suffix == ".md" else "".join(json.loads(text)["cells"][0]["source"])
 
 
 def heading(text: str) -> str:
@@ -80,17 +111,13 @@ def example(name: str) -> str:
     return "\n\n".join([f"# {name}", f"```sh\npython {name} --help\n```", code_of(name)]) + "\n"
 
 
-def api_page(title: str, names: list[str]) -> str:
-    """The documentation of modules, by mkdocstrings."""
+def api_page(title: str, names: Sequence[str]) -> str:
+    """The documentation of what these modules offer, by mkdocstrings."""
     parts = [f"# {title}"]
-    for module in (module for name in names for module in modules_of(name)):
-        public = public_names(module)
-        if public:
-            file = (ROOT / Path(*module.split("."))).with_suffix(".py")
-            file = file if file.exists() else file.with_suffix("") / "__init__.py"
-            doc = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[0]
-            parts.append(f"## {doc.rstrip('.')}\n\n`{module}`")
-            parts += [entry(module, name) for name in public]
+    for module, things in public(names).items():
+        doc = inspect.getdoc(sys.modules[module]) or ""
+        parts.append(f"## {doc.partition(chr(10))[0].rstrip('.')}\n\n`{module}`")
+        parts += [entry(module, thing) for thing in things]
     return "\n\n".join(parts) + "\n"
 
 
@@ -100,19 +127,17 @@ def entry(module: str, name: str) -> str:
     return f"::: {module}.{name}" + ("\n    options:\n      members: false" if alone else "")
 
 
-def modules_of(name: str) -> list[str]:
-    """A module, or all those of a folder."""
-    path = ROOT / "tinynn" / Path(*name.split("."))
-    if path.is_dir():
-        return [f"tinynn.{name}.{file.stem}" for file in sorted(path.glob("*.py")) if file.stem != "__init__"]
-    return [f"tinynn.{name}"]
+def public(names: Sequence[str]) -> dict[str, list[str]]:
+    """The classes and functions that these modules list in `__all__`, by the modules that define them, line by line."""
+    found: dict[str, dict[str, int]] = {}
+    for name in names:
+        module = importlib.import_module(f"tinynn.{name}")
+        for thing in sorted((getattr(module, each) for each in module.__all__), key=module_of):
+            if module_of(thing).startswith("tinynn.") and (inspect.isclass(thing) or inspect.isfunction(thing)):
+                found.setdefault(module_of(thing), {})[thing.__name__] = inspect.getsourcelines(thing)[1]
+    return {module: sorted(lines, key=lines.__getitem__) for module, lines in found.items()}
 
 
-def public_names(module: str) -> list[str]:
-    """The classes and functions that a module lists in `__all__`, in the order in which they stand in the file."""
-    tree = ast.parse((ROOT / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8"))
-    listed: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            listed = set(ast.literal_eval(node.value))
-    return [n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name in listed]
+def module_of(thing: Any) -> str:
+    """Where it is defined; "" for what does not say so."""
+    return getattr(thing, "__module__", "")

@@ -55,11 +55,12 @@ def relinked(markdown: str, folder: str, page: str) -> str:
     def there(link: re.Match[str]) -> str:
         text, target, rest = link.groups()
         path = posixpath.normpath(posixpath.join(folder, target))
-        if not (ROOT / path).is_file() or (path.startswith("docs/") and folder):
+        made = path.endswith(".ipynb") or (path.startswith("examples/") and path.endswith(".py"))
+        if not (ROOT / path).is_file() or (path.startswith("docs/") and folder and not made):
             return link[0]
         shown = PAGES.get(path, path.removeprefix("docs/"))
-        if path.startswith("examples/") and path.endswith(".py"):
-            shown = f"{path.removesuffix('.py')}.md"
+        if made:
+            shown = f"{posixpath.splitext(shown)[0]}.md"
         elif not path.startswith(SHOWN) and path not in PAGES:
             return text.lstrip("!").removeprefix("[").removesuffix("](")
         return f"{text}{posixpath.relpath(shown, posixpath.dirname(page) or '.')}{rest}"

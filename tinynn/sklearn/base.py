@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -97,40 +99,64 @@ class MLP(BaseEstimator):
                 got="early_stopping=True",
                 fix=f"{kind}(early_stopping=False), or fit",
             )
-        first = not hasattr(self, "net_") or not (self.warm_start or incremental)
-        dtype: Any = self.net_.dtype if not first else FLOATS if self.dtype is None else self.dtype
-        wanted: dict[str, Any] = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "multi_output": True}
-        X, y = validate_data(self, X, y, reset=first, y_numeric=self._is_numeric, **wanted)
-        targets = self._targets(y, incremental, first)
-        weights = self._row_weights(y, weights_of(sample_weight, X.shape[0], kind), incremental)
-        self._random_state = check_random_state(self.random_state)
-        if first:
-            self._begin(X.shape[1], X.dtype)
-        if targets.dtype.kind == "f":
-            targets = targets.astype(self.net_.dtype)
-        if self.solver == "lbfgs":
-            fit_lbfgs(self, X, targets, weights)
-        else:
-            self._fit_epochs(X, targets, weights, incremental)
+        with self._all_or_nothing():
+            first = not hasattr(self, "net_") or not (self.warm_start or incremental)
+            dtype: Any = self.net_.dtype if not first else FLOATS if self.dtype is None else self.dtype
+            wanted: dict[str, Any] = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "multi_output": True}
+            X, y = validate_data(self, X, y, reset=first, y_numeric=self._is_numeric, **wanted)
+            targets = self._targets(y, incremental, first)
+            weights = self._row_weights(y, weights_of(sample_weight, X.shape[0], kind), incremental)
+            self._random_state = check_random_state(self.random_state)
+            if first:
+                self._begin(X.shape[1], X.dtype)
+            if targets.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # infinities are refused, with their row
+                    targets = targets.astype(self.net_.dtype)
+            if self.solver == "lbfgs":
+                fit_lbfgs(self, X, targets, weights)
+            else:
+                self._fit_epochs(X, targets, weights, incremental)
         return self
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """What fails before its first epoch, or iteration, is over leaves the attributes as they were.
+
+        Else a network that has learned nothing would pass for a trained one, and one that has would be told of other
+        classes and features than its own.
+        """
+        before = dict(self.__dict__)
+        self.n_iter_ = 0
+        try:
+            yield
+        except BaseException:
+            if not self.n_iter_:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
 
     def _begin(self, features: int, dtype: Any) -> None:
         """A new network, and nothing learned."""
         net = build_network(self, features, self.n_outputs_, self._loss(), dtype, self._random_state)
         self.net_ = net
         self.n_layers_ = len(affine_layers(net)) + 1
-        self.n_iter_ = self.t_ = self._without_progress = 0
+        self.t_ = self._without_progress = 0
         self.loss_curve_: list[float] = []
-        early = self.early_stopping and self.solver != "lbfgs"
+        self._watch(self.early_stopping and self.solver != "lbfgs")
+        self.__dict__.pop("_solver", None)
+
+    def _watch(self, early: bool) -> None:
+        """What tells of progress: with early stopping a score of rows set aside, else the loss; none was seen yet."""
         self.best_loss_: Any = None if early else np.inf
         self.best_validation_score_: Any = -np.inf if early else None
         self.validation_scores_: Any = [] if early else None
         self.validation_loss_curve_: Any = [] if early else None
-        self.__dict__.pop("_solver", None)
 
     def _fit_epochs(self, X: Any, targets: np.ndarray, weights: np.ndarray | None, incremental: bool) -> None:
         """By `sgd` or `adam`: one epoch if `incremental`, else as many as it takes."""
         held = None
+        if self.early_stopping != (self.validation_scores_ is not None):  # changed since the last fit, on a warm start
+            self._watch(self.early_stopping)
         if self.early_stopping:
             given = [X, targets] if weights is None else [X, targets, weights]
             parts = train_test_split(
@@ -151,7 +177,6 @@ class MLP(BaseEstimator):
                 )
         if not incremental or not hasattr(self, "_solver"):
             self._solver = new_solver(self)
-        self.n_iter_ = 0
         Epochs(self, X, targets, weights, held).run(incremental)
 
     _is_numeric = False

@@ -148,7 +148,16 @@ class MLPClassifier(ClassifierMixin, MLP):
                 fix="sklearn.utils.class_weight.compute_class_weight on all of y",
             )
         of_class = compute_sample_weight(self.class_weight, y)
-        return of_class if weights is None else weights * of_class
+        product = of_class if weights is None else weights * of_class
+        if not product.any():
+            raise ConfigurationError(
+                "class_weight leaves no row any weight",
+                where=type(self).__name__,
+                expected="a weight > 0 for a class that y has",
+                got=f"{self.class_weight!r}",
+                fix="give the classes that matter weights > 0, or leave class_weight out",
+            )
+        return product
 
     def _score_of(self, X: Any, targets: np.ndarray, weights: np.ndarray | None) -> float:
         found = self._codes(self._outputs_of(X))
@@ -172,21 +181,22 @@ class MLPClassifier(ClassifierMixin, MLP):
         Errors: ValueError, as `fit`.
         """
         self._check()
-        if not hasattr(self, "classes_"):
-            if classes is None:
-                raise ConfigurationError(
-                    "the first partial_fit has to know all classes",
-                    where=type(self).__name__,
-                    expected="classes: each label that y will ever have",
-                    got="classes=None",
-                    fix="partial_fit(X, y, classes=np.unique(all_labels))",
-                )
-            self.classes_ = unique_labels(classes)
-            several = type_of_target(y).startswith("multilabel")
-            self._binarizer = LabelBinarizer().fit(y if several else self.classes_)
-        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
-            self._refuse_other_classes(set(unique_labels(classes).tolist()), incremental=False)
-        return self._fit(X, y, sample_weight, incremental=True)
+        with self._all_or_nothing():
+            if not hasattr(self, "classes_"):
+                if classes is None:
+                    raise ConfigurationError(
+                        "the first partial_fit has to know all classes",
+                        where=type(self).__name__,
+                        expected="classes: each label that y will ever have",
+                        got="classes=None",
+                        fix="partial_fit(X, y, classes=np.unique(all_labels))",
+                    )
+                self.classes_ = unique_labels(classes)
+                several = type_of_target(y).startswith("multilabel")
+                self._binarizer = LabelBinarizer().fit(y if several else self.classes_)
+            elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+                self._refuse_other_classes(set(unique_labels(classes).tolist()), incremental=False)
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class, in the order of `classes_` (n, classes); of several labels that of each."""

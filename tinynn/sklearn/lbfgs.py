@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from tinynn.history import History
+from tinynn.network.sources import check_targets
 from tinynn.sklearn.epochs import INTERRUPTED, diverged
 from tinynn.sklearn.rows import dense, together
 
@@ -19,7 +20,7 @@ __all__ = ["fit_lbfgs"]
 class Objective:
     """f(W) = K L + alpha |W|^2 / 2w, and its gradient, as float64; w: the number of the rows, or their weights' sum.
 
-    The vector is `storage.params` with its padding, whose gradient is 0, so it stays what it is.
+    The vector is `storage.params` with its padding, whose gradient is 0, so it stays what it is. Errors: LabelError.
     """
 
     def __init__(self, estimator: Any, X: Any, targets: np.ndarray, weights: np.ndarray | None) -> None:
@@ -27,6 +28,7 @@ class Objective:
         self.factor, self.scale = estimator._gradient_factor(), estimator._loss_scale()
         asarray, dtype = self.net.ops.asarray, self.net.dtype
         given = together(dense(X), targets, None if weights is None else weights.astype(dtype))
+        check_targets(self.net, given[1:])
         self.batch = tuple(asarray(x, None if x is targets else dtype) for x in given)
         self.l2 = estimator.alpha / (X.shape[0] if weights is None else weights.sum())
 
@@ -58,7 +60,7 @@ class Objective:
 def fit_lbfgs(estimator: Any, X: Any, targets: np.ndarray, weights: np.ndarray | None) -> None:
     """Trains the estimator's network; whatever ends that, it then has the weights of the latest iteration.
 
-    Errors: ConfigurationError, a ValueError, where it diverges.
+    Errors: LabelError; ConfigurationError where it diverges.
     """
     of, history = estimator, History()
     objective = Objective(of, X, targets, weights)
@@ -87,6 +89,8 @@ def fit_lbfgs(estimator: Any, X: Any, targets: np.ndarray, weights: np.ndarray |
     finally:
         objective.put(latest)
         of.n_iter_, of.loss_curve_ = len(history), history.loss
+        if history.loss:
+            of.loss_ = history.loss[-1]
     of.loss_ = objective.reported(latest, objective(latest)[0])
     if found is not None and not found.success and history.stopped != "callback":
         warnings.warn(

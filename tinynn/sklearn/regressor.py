@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
+from tinynn.errors import ConfigurationError
 from tinynn.losses import Loss, QuadraticCost
 from tinynn.sklearn.base import MLP
 from tinynn.sklearn.poisson import PoissonDeviance
@@ -74,7 +75,16 @@ class MLPRegressor(RegressorMixin, MLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+        activation = "exp" if self.loss == "poisson" else "identity"
+        if not first and activation != self.out_activation_:
+            raise ConfigurationError(
+                "the network was made for another loss",
+                where=type(self).__name__,
+                expected="the loss that it was trained by",
+                got=f"loss={self.loss!r}",
+                fix="warm_start=False and fit, for a new network",
+            )
+        self.out_activation_ = activation
         return np.asarray(y, np.float64).reshape(len(y), self.n_outputs_)
 
     def _check(self) -> None:
