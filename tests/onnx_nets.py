@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnxruntime
 
 import tinynn
 from tinynn import (
@@ -190,8 +191,6 @@ def layer_names(net: Any) -> set[str]:
 
 def run_onnx(path: Any, *xs: np.ndarray) -> list[Any]:
     """What ONNX Runtime makes of these inputs, in the file's own order of them; on one thread."""
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4

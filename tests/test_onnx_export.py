@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx_nets import CLASSIFIERS, draw, run_onnx
 
 import tinynn
 from tinynn import (
@@ -45,11 +47,6 @@ from tinynn.init import ones
 from tinynn.onnx import export, writer
 from tinynn.onnx import package as limits
 from tinynn.onnx.writing import writers
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
-from onnx_nets import CLASSIFIERS, draw, run_onnx  # noqa: E402
 
 NETS = 200
 ROWS = 10_000

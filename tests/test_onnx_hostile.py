@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tinynn import (
     Affine,
@@ -25,12 +27,7 @@ from tinynn import (
     TinynnError,
 )
 from tinynn.layers import Add, Dropout, LayerNorm
-
-onnx = pytest.importorskip("onnx")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-from tinynn.onnx import export, import_  # noqa: E402
+from tinynn.onnx import export, import_
 
 MUTATIONS = 2000
 PARTS = 4
