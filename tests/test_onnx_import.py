@@ -784,6 +784,32 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
     ),
     "more than one number": (ROWS, [node("Clip", "x", "c", "c")], "more than one number", {"c": GAINS}),
     "a sum along with an array": (ROWS, [node("Concat", "x", "c", axis=1)], "no value of the network", {"c": ROWS}),
+    "more operands than there are": (ROWS, [node("Relu", "x", "x")], "more operands than Relu has", {}),
+    "an array that nobody reads": (ROWS, [node("Gemm", "x", "W", "b", "W")], "3 at most", {"W": W, "b": GAINS[:3]}),
+    "a region that is computed": (
+        IMAGES,
+        [node("Resize", "x", "x", "s")],
+        "operand 1 is no",
+        {"s": floats([1, 1, 2, 2])},
+    ),
+    "factors and sizes": (
+        IMAGES,
+        [node("Resize", "x", "", "s", "t")],
+        "factors, and sizes besides",
+        {"s": floats([1, 1, 2, 3]), "t": np.array([4, 2, 12, 24])},
+    ),
+    "the shape of an array": (
+        IMAGES,
+        [node("Shape", "s", gives="a"), node("Reshape", "x", "a")],
+        "no layer covers",
+        {"s": IMAGES},
+    ),
+    "a shape with a gap": (
+        IMAGES,
+        [node("Shape", "x", gives="a"), node("Concat", "a", "", gives="b", axis=0), node("Reshape", "x", "b")],
+        "no layer covers",
+        {},
+    ),
     "an array in the place of a value": (ROWS, [node("Relu", "c")], "works on arrays alone", {"c": GAINS}),
 }
 

@@ -122,9 +122,20 @@ class Resolver:
         if not any(operand is not None and operand.array is None for operand in operands):
             what = "a node that works on arrays alone" if operands else "an operator without operands"
             self.wrong(step, what, "something that the network computes", ", ".join(step.reads)[:100] or "nothing")
+        most = self.most_operands(step.operator)
+        if len(step.reads) > most:
+            self.wrong(step, f"more operands than {step.operator} has", f"{most} at most", len(step.reads))
         parts = readers[step.operator](found)
         self.finished(found)
         return parts
+
+    def most_operands(self, operator: str) -> float:
+        """How many the package onnx says it has: in this opset, or in any; no limit where it is older than the file."""
+        defs = self.flow.onnx.defs
+        for version in ((self.flow.opset,), ()):
+            if defs.has(operator, *version):
+                return defs.get_schema(operator, *version).max_input
+        return math.inf
 
     def operand(self, name: str) -> Operand | None:
         if name in self.flow.arrays:
