@@ -706,6 +706,7 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
     "a division of whole numbers": (ROWS, [node("Div", "x", "c")], "of whole numbers", {"c": np.array(2)}),
     "a sum with a row of the batch": (ROWS, [node("Add", "x", "c")], "more than one number", {"c": ROWS}),
     "a sum with NaN": (ROWS, [node("Add", "x", "c")], "holds NaN or Inf", {"c": ROWS[0] * np.float32(np.nan)}),
+    "a number with more axes": (ROWS, [node("Mul", "x", "c")], "of more axes", {"c": floats([[[2]]])}),
     "two arrays": (ROWS, [node("Sum", "x", "c", "c")], "of several arrays", {"c": floats(1)}),
     "another form of GELU": (ROWS, [node("Gelu", "x", approximate="erf")], "in this form", {}),
     "a factor in Swish": (ROWS, [node("Swish", "x", alpha=2.0)], "with a factor", {}),
