@@ -29,9 +29,8 @@ from tinynn import (
     Sequential,
 )
 
-__all__ = ["CLASSIFIERS", "Net", "draw", "layer_names", "run_onnx"]
+__all__ = ["Net", "draw", "layer_names", "run_onnx"]
 
-CLASSIFIERS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy")
 Shape = tuple[int, ...]
 Draw = Callable[[random.Random], Layer]
 
@@ -71,7 +70,6 @@ class Net(NamedTuple):
 
     net: Any
     rows: Callable[[np.random.Generator, int], tuple[np.ndarray, ...]]
-    loss: str
     kinds: set[str]
 
 
@@ -182,7 +180,7 @@ def draw(seed: int, dtype: str = "float32") -> Net:
         first = rng.integers(0, 11, (n, *shape)) if words else rng.standard_normal((n, *shape)).astype(dtype)
         return (first,) if len(shapes) == 1 else (first, rng.standard_normal((n, 5)).astype(dtype))
 
-    return Net(net, rows, type(loss).__name__, layer_names(net))
+    return Net(net, rows, layer_names(net))
 
 
 def layer_names(net: Any) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx_nets import CLASSIFIERS, draw, run_onnx
+from onnx_nets import draw, run_onnx
 
 import tinynn
 from tinynn import (
@@ -63,21 +63,28 @@ def own_error(seed: int, xs: tuple[np.ndarray, ...], y: np.ndarray) -> float:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_onnx_runtime_gives_what_predict_gives(part: int, tmp_path: Path) -> None:
-    """200 random networks of all layers: 10,000 rows each for those that name a class, not one of which is another."""
+    """200 random networks of all layers, 10,000 rows each: not one names another class, and the outputs are close.
+
+    Close twice: as a whole, |difference| / |outputs| in the 2-norm, for each of the networks; and number by number, in
+    units of the largest output but of 1 at least. There a few networks are an exception. A norm over two or three
+    numbers that nearly coincide makes 1 / sqrt(eps) = 316 of the last bit of what it reads, so that rounding moves them
+    as far from their own values in float64: two programs in float32 can agree no better than that.
+    """
+    amplified = []
     for seed in range(part, NETS, PARTS):
         drawn = draw(seed)
-        classifies = drawn.loss in CLASSIFIERS
-        xs = drawn.rows(np.random.default_rng(seed), ROWS if classifies else ROWS // 10)
+        xs = drawn.rows(np.random.default_rng(seed), ROWS)
         (got,) = run_onnx(export(drawn.net, tmp_path / "net.onnx"), *xs)
         y = drawn.net.predict(*xs)
         assert got.dtype == y.dtype == np.float32
         assert got.shape == y.shape
+        assert (got.argmax(axis=1) == y.argmax(axis=1)).all(), seed
+        assert np.linalg.norm(got - y) < CLOSE * np.linalg.norm(y), seed
         off = float(np.abs(got - y).max())
-        if classifies:
-            assert (got.argmax(axis=1) == y.argmax(axis=1)).all(), seed
-            assert off < CLOSE, (seed, off)
-        else:  # where norms of a few nearly equal numbers are amplified, no two programs in float32 agree better
-            assert off < max(CLOSE * max(1.0, float(np.abs(y).max())), 2 * own_error(seed, xs, y)), (seed, off)
+        if off >= CLOSE * max(1.0, float(np.abs(y).max())):
+            amplified.append(seed)
+            assert off < 2 * own_error(seed, xs, y), (seed, off)
+    assert len(amplified) <= 2, amplified
 
 
 def test_the_networks_have_all_layers() -> None:

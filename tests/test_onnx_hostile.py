@@ -642,7 +642,7 @@ def rewired(data: bytes, r: random.Random) -> bytes:
 def test_graphs_put_together_otherwise(bases: list[bytes], tmp_path: Path) -> None:
     shaped = base(bases[0])
     (output,) = shaped.graph.output
-    steps = (("Shape", ["s"], {}), ("Identity", ["i"], {}), ("Concat", ["c"], {"axis": 0}))
+    steps: Any = (("Shape", ["s"], {}), ("Identity", ["i"], {}), ("Concat", ["c"], {"axis": 0}))
     reads = [output.name]
     for operator, gives, attributes in steps:
         shaped.graph.node.append(helper.make_node(operator, reads, gives, **attributes))
