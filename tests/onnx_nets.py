@@ -29,7 +29,7 @@ from tinynn import (
     Sequential,
 )
 
-__all__ = ["Net", "draw", "layer_names", "run_onnx"]
+__all__ = ["WINDOWS", "Net", "draw", "layer_names", "run_onnx"]
 
 Shape = tuple[int, ...]
 Draw = Callable[[random.Random], Layer]
@@ -58,6 +58,11 @@ UNITS: list[Draw] = [
     lambda r: tinynn.Dropout(0.3),
     lambda r: Identity(),
     lambda r: Rescale(r.choice([0.5, 2.0]), r.choice([0.0, 0.25])),
+]
+# Size, stride, padding and dilation, such that the last windows of 8 x 7 pixels see the edge, or beyond it.
+WINDOWS: list[tuple[int, int, Any, int]] = [
+    *((2, 2, 0, 1), (3, 2, 1, 1), (2, 1, ((0, 1), (1, 0)), 1)),
+    *((2, 3, 0, 2), (2, 1, 2, 3), (2, 2, ((2, 2), (0, 0)), 3)),
 ]
 LOSSES: list[Callable[[], Layer]] = [
     *(tinynn.SoftmaxCrossEntropy, tinynn.BinaryCrossEntropy, tinynn.MeanSquaredError, tinynn.MeanAbsoluteError),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx_nets import draw, run_onnx
+from onnx_nets import WINDOWS, draw, run_onnx
+from planted_bugs.custom import Gain
 
 import tinynn
 from tinynn import (
@@ -43,7 +44,6 @@ from tinynn import (
     Step,
     Tanh,
 )
-from tinynn.init import ones
 from tinynn.onnx import export, writer
 from tinynn.onnx import package as limits
 from tinynn.onnx.writing import writers
@@ -123,10 +123,7 @@ def test_an_average_over_a_dilated_window_takes_a_later_opset(tmp_path: Path) ->
 
 @pytest.mark.parametrize("count", [False, True])
 @pytest.mark.parametrize("ceil", [False, True])
-@pytest.mark.parametrize(
-    ("size", "stride", "padding", "dilation"),
-    [(2, 2, 0, 1), (3, 2, 1, 1), (2, 1, ((0, 1), (1, 0)), 1), (2, 3, 0, 2), (2, 1, 2, 3), (2, 2, ((2, 2), (0, 0)), 3)],
-)
+@pytest.mark.parametrize(("size", "stride", "padding", "dilation"), WINDOWS)
 def test_pooling_at_the_edges(
     size: int, stride: int, padding: Any, dilation: int, ceil: bool, count: bool, tmp_path: Path
 ) -> None:
@@ -248,17 +245,6 @@ def test_the_file_is_float32_unless_told_otherwise(tmp_path: Path) -> None:
 # --- layers of one's own
 
 
-class Gain(Layer):
-    """y = g * x."""
-
-    def build(self, shape: Any) -> Any:
-        self.param("g", shape, ones)
-        return shape
-
-    def forward(self, x: Any) -> Any:
-        return x * self.g, x
-
-
 class Twice(Gain):
     """Another computation: what writes Gain must not write it."""
 
@@ -337,10 +323,18 @@ def test_a_network_of_ones_own_class(tmp_path: Path) -> None:
 def test_writers_that_are_wrong(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="a writer is for a class of layers"):
         writer(Gain())  # pyright: ignore[reportArgumentType]
-    writers[Gain] = lambda layer, out, x: "nothing"
+    with pytest.raises(ConfigurationError, match="a writer is for a class of layers"):
+        writer()
     try:
-        with pytest.raises(ConfigurationError, match=r"returns the name.*\n.*layer 0: Gain"):
-            export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")
+        given: tuple[Any, ...] = ("nothing", None, ["x"])
+        for wrong in given:
+            writers[Gain] = lambda layer, out, x, wrong=wrong: wrong
+            with pytest.raises(ConfigurationError, match=r"returns the name.*\n.*layer 0: Gain"):
+                export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")
+        for read in (0.5, "nothing", None):
+            writers[Gain] = lambda layer, out, x, read=read: out.node("Mul", x, read)
+            with pytest.raises(ConfigurationError, match=r"(?s)by their names.*Mul, layer 0: Gain.*out\.constant"):
+                export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")
         writers[Gain] = lambda layer, out, x: out.node("Wurlitzer", x)
         with pytest.raises(ConfigurationError, match=r"(?s)does not accept.*Wurlitzer"):
             export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_cases.reading import collect
-from onnx_nets import draw, run_onnx
+from onnx_nets import WINDOWS, draw, run_onnx
 
 from tinynn import (
     GELU,
@@ -60,10 +60,7 @@ def test_what_was_exported_comes_back(part: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [False, True])
 @pytest.mark.parametrize("ceil", [False, True])
-@pytest.mark.parametrize(
-    ("size", "stride", "padding", "dilation"),
-    [(2, 2, 0, 1), (3, 2, 1, 1), (2, 1, ((0, 1), (1, 0)), 1), (2, 3, 0, 2), (2, 1, 2, 3), (2, 2, ((2, 2), (0, 0)), 3)],
-)
+@pytest.mark.parametrize(("size", "stride", "padding", "dilation"), WINDOWS)
 def test_averages_come_back(
     size: int, stride: int, padding: Any, dilation: int, ceil: bool, count: bool, tmp_path: Path
 ) -> None:
