@@ -208,7 +208,7 @@ def test_the_device_of_another_number_is_named(device: Any) -> None:
 
 
 def test_torch() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-peers")
     net, x = network(), torch.from_numpy(X.copy())
     np.testing.assert_array_equal(net.predict(x), net.predict(X))
     np.testing.assert_array_equal(net.predict(x.T.contiguous().T), net.predict(X))
@@ -223,7 +223,7 @@ def test_torch() -> None:
 
 
 def test_jax() -> None:
-    numpy = pytest.importorskip("jax.numpy")
+    numpy = pytest.importorskip("jax.numpy", reason="JAX is not installed: make test-peers")
     net, x = network(), numpy.asarray(X)
     np.testing.assert_array_equal(net.predict(x), net.predict(X))
     fit(net, SGD(lr=0.1), (x, numpy.asarray(T)), epochs=1, progress=False)

@@ -81,7 +81,7 @@ def test_names_and_layouts_are_pytorchs(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_pytorch_itself(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-peers")
     model, x = networks(torch)[name]
     net = load_state_dict(NETS[name]().build(tuple(x.shape[1:])), model.state_dict())
     np.testing.assert_allclose(net.predict(x), model(x).detach().numpy(), rtol=1e-5, atol=2e-6)
