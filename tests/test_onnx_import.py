@@ -826,6 +826,10 @@ def test_what_is_not_covered_is_named(name: str, tmp_path: Path) -> None:
 
 def test_an_operator_that_no_layer_covers_is_named_with_those_that_are(tmp_path: Path) -> None:
     path = written(tmp_path / "net.onnx", [helper.make_node("Sin", ["x"], ["y"], name="wave")], ROWS)
+    for operator in ("Split", "Slice", "ConvTranspose"):
+        other = written(tmp_path / "other.onnx", [node(operator, "x", "W")], IMAGES, W=KERNEL)
+        with pytest.raises(DataError, match=rf"(?s)no layer covers.*\({operator}\).*got: +{operator}\n.*to_array"):
+            import_(other)
     with pytest.raises(
         DataError, match=r"(?s)node 'wave' \(Sin\).*expected: Abs, Add, AveragePool, .*Upsample.*got: +Sin"
     ):

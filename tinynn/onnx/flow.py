@@ -172,6 +172,12 @@ class Flow:
         fix = "export the model again, with one of the opsets that the runtimes share, 17 or so"
         refuse(self.path, what, where, expected=expected, got=got, fix=fix)
 
+    def not_read(self, step: Step, what: str, expected: Any, got: Any) -> NoReturn:
+        """Errors: DataError that names the node."""
+        fix = "docs/onnx.md lists what is read; or build the network in code, with the file's arrays: "
+        fix += "onnx.numpy_helper.to_array(a) for each a of onnx.load(path).graph.initializer"
+        refuse(self.path, what, step.where, expected=expected, got=got, fix=fix)
+
 
 def single(array: np.ndarray) -> float:
     """The number of an array that holds one."""
