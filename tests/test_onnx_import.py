@@ -578,6 +578,28 @@ def test_operators_that_came_later(opset: int, step: Any, layer: str, x: np.ndar
     np.testing.assert_array_equal(net.predict(x), expected.predict(x))
 
 
+@pytest.mark.parametrize(("operator", "opset"), [("Upsample", 9), ("Resize", 10)])
+def test_pixels_repeated_as_older_opsets_said_it(operator: str, opset: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "net.onnx", [node(operator, "x", "s")], IMAGES, opset=opset, s=floats([1, 1, 2, 3]))
+    net: Any = import_(path)
+    assert [repr(layer) for layer in net] == ["Upsample2D((2, 3))"]
+    np.testing.assert_array_equal(net.predict(IMAGES), run_onnx(path, IMAGES)[0])
+
+
+def test_an_operator_of_another_opset_has_the_operands_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path / "net.onnx", [node("Mish", "x", "x")], ROWS, opset=17)
+    with pytest.raises(DataError, match=r"(?s)more operands than Mish has.*1 at most"):
+        import_(path)
+
+
+def test_an_operator_that_the_package_does_not_know_yet_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "net.onnx", [node("Swish", "x")], ROWS, opset=24)
+    monkeypatch.setattr(onnx.defs, "has", lambda *_: False)
+    assert [type(layer) for layer in import_(path)] == [SiLU]
+
+
 # What has nearly the form of a layer, and is none.
 
 
