@@ -5,6 +5,7 @@
 # and for those who work on it:
 #   make lint         ruff and pyright
 #   make test-oldest  the test suite on the oldest NumPy that is allowed
+#   make test-peers   the tests of weights and arrays from PyTorch and JAX, beside both, in the environment of bench
 #   make bench        tinynn timed beside its peers, which get an environment of their own, .venv-bench; minutes
 #   make bench-full   the same with all rounds, torch.compile, and a step over width and batch; some 15 minutes
 #   make gpu          on a machine with an NVIDIA GPU: the tests that need one, then bench-gpu; CUDA=13 for CUDA 13
@@ -31,7 +32,7 @@ TORCH_13 := >=2.11
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist page test lint test-oldest bench bench-full gpu bench-gpu has-gpu accuracy coverage mutation pictures docs clean
+.PHONY: mnist page test lint test-oldest test-peers bench bench-full gpu bench-gpu has-gpu accuracy coverage mutation pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -45,6 +46,9 @@ test: $(VENV)/.tested
 
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest -n auto
+
+test-peers: .venv-bench/.installed
+	.venv-bench/bin/python -m pytest tests/test_torch_weights.py tests/test_dlpack.py
 
 lint: $(VENV)/.linters
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnxruntime
 
 import tinynn
 from tinynn import (
@@ -28,9 +29,8 @@ from tinynn import (
     Sequential,
 )
 
-__all__ = ["CLASSIFIERS", "Net", "draw", "layer_names", "run_onnx"]
+__all__ = ["WINDOWS", "Net", "draw", "layer_names", "run_onnx"]
 
-CLASSIFIERS = ("SoftmaxCrossEntropy", "BinaryCrossEntropy")
 Shape = tuple[int, ...]
 Draw = Callable[[random.Random], Layer]
 
@@ -59,6 +59,11 @@ UNITS: list[Draw] = [
     lambda r: Identity(),
     lambda r: Rescale(r.choice([0.5, 2.0]), r.choice([0.0, 0.25])),
 ]
+# Size, stride, padding and dilation, such that the last windows of 8 x 7 pixels see the edge, or beyond it.
+WINDOWS: list[tuple[int, int, Any, int]] = [
+    *((2, 2, 0, 1), (3, 2, 1, 1), (2, 1, ((0, 1), (1, 0)), 1)),
+    *((2, 3, 0, 2), (2, 1, 2, 3), (2, 2, ((2, 2), (0, 0)), 3)),
+]
 LOSSES: list[Callable[[], Layer]] = [
     *(tinynn.SoftmaxCrossEntropy, tinynn.BinaryCrossEntropy, tinynn.MeanSquaredError, tinynn.MeanAbsoluteError),
     *(tinynn.Huber, tinynn.QuadraticCost),
@@ -70,7 +75,6 @@ class Net(NamedTuple):
 
     net: Any
     rows: Callable[[np.random.Generator, int], tuple[np.ndarray, ...]]
-    loss: str
     kinds: set[str]
 
 
@@ -181,7 +185,7 @@ def draw(seed: int, dtype: str = "float32") -> Net:
         first = rng.integers(0, 11, (n, *shape)) if words else rng.standard_normal((n, *shape)).astype(dtype)
         return (first,) if len(shapes) == 1 else (first, rng.standard_normal((n, 5)).astype(dtype))
 
-    return Net(net, rows, type(loss).__name__, layer_names(net))
+    return Net(net, rows, layer_names(net))
 
 
 def layer_names(net: Any) -> set[str]:
@@ -190,8 +194,6 @@ def layer_names(net: Any) -> set[str]:
 
 def run_onnx(path: Any, *xs: np.ndarray) -> list[Any]:
     """What ONNX Runtime makes of these inputs, in the file's own order of them; on one thread."""
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4

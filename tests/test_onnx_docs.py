@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.onnx_tables import PAGE, operators, page
+from tinynn.onnx.writing import writers
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -22,8 +23,6 @@ def test_what_a_layer_becomes() -> None:
 
 
 def test_the_code_on_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinynn.onnx.writing import writers
-
     before = dict(writers)
     monkeypatch.chdir(tmp_path)
     known: dict[str, object] = {}

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx_nets import WINDOWS, draw, run_onnx
+from planted_bugs.custom import Gain
 
 import tinynn
 from tinynn import (
@@ -41,15 +44,9 @@ from tinynn import (
     Step,
     Tanh,
 )
-from tinynn.init import ones
 from tinynn.onnx import export, writer
 from tinynn.onnx import package as limits
 from tinynn.onnx.writing import writers
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
-from onnx_nets import CLASSIFIERS, draw, run_onnx  # noqa: E402
 
 NETS = 200
 ROWS = 10_000
@@ -66,21 +63,28 @@ def own_error(seed: int, xs: tuple[np.ndarray, ...], y: np.ndarray) -> float:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_onnx_runtime_gives_what_predict_gives(part: int, tmp_path: Path) -> None:
-    """200 random networks of all layers: 10,000 rows each for those that name a class, not one of which is another."""
+    """200 random networks of all layers, 10,000 rows each: not one names another class, and the outputs are close.
+
+    Close twice: as a whole, |difference| / |outputs| in the 2-norm, for each of the networks; and number by number, in
+    units of the largest output but of 1 at least. There a few networks are an exception. A norm over two or three
+    numbers that nearly coincide makes 1 / sqrt(eps) = 316 of the last bit of what it reads, so that rounding moves them
+    as far from their own values in float64: two programs in float32 can agree no better than that.
+    """
+    amplified = []
     for seed in range(part, NETS, PARTS):
         drawn = draw(seed)
-        classifies = drawn.loss in CLASSIFIERS
-        xs = drawn.rows(np.random.default_rng(seed), ROWS if classifies else ROWS // 10)
+        xs = drawn.rows(np.random.default_rng(seed), ROWS)
         (got,) = run_onnx(export(drawn.net, tmp_path / "net.onnx"), *xs)
         y = drawn.net.predict(*xs)
         assert got.dtype == y.dtype == np.float32
         assert got.shape == y.shape
+        assert (got.argmax(axis=1) == y.argmax(axis=1)).all(), seed
+        assert np.linalg.norm(got - y) < CLOSE * np.linalg.norm(y), seed
         off = float(np.abs(got - y).max())
-        if classifies:
-            assert (got.argmax(axis=1) == y.argmax(axis=1)).all(), seed
-            assert off < CLOSE, (seed, off)
-        else:  # where norms of a few nearly equal numbers are amplified, no two programs in float32 agree better
-            assert off < max(CLOSE * max(1.0, float(np.abs(y).max())), 2 * own_error(seed, xs, y)), (seed, off)
+        if off >= CLOSE * max(1.0, float(np.abs(y).max())):
+            amplified.append(seed)
+            assert off < 2 * own_error(seed, xs, y), (seed, off)
+    assert len(amplified) <= 2, amplified
 
 
 def test_the_networks_have_all_layers() -> None:
@@ -119,10 +123,7 @@ def test_an_average_over_a_dilated_window_takes_a_later_opset(tmp_path: Path) ->
 
 @pytest.mark.parametrize("count", [False, True])
 @pytest.mark.parametrize("ceil", [False, True])
-@pytest.mark.parametrize(
-    ("size", "stride", "padding", "dilation"),
-    [(2, 2, 0, 1), (3, 2, 1, 1), (2, 1, ((0, 1), (1, 0)), 1), (2, 3, 0, 2), (2, 1, 2, 3), (2, 2, ((2, 2), (0, 0)), 3)],
-)
+@pytest.mark.parametrize(("size", "stride", "padding", "dilation"), WINDOWS)
 def test_pooling_at_the_edges(
     size: int, stride: int, padding: Any, dilation: int, ceil: bool, count: bool, tmp_path: Path
 ) -> None:
@@ -244,17 +245,6 @@ def test_the_file_is_float32_unless_told_otherwise(tmp_path: Path) -> None:
 # --- layers of one's own
 
 
-class Gain(Layer):
-    """y = g * x."""
-
-    def build(self, shape: Any) -> Any:
-        self.param("g", shape, ones)
-        return shape
-
-    def forward(self, x: Any) -> Any:
-        return x * self.g, x
-
-
 class Twice(Gain):
     """Another computation: what writes Gain must not write it."""
 
@@ -333,10 +323,18 @@ def test_a_network_of_ones_own_class(tmp_path: Path) -> None:
 def test_writers_that_are_wrong(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="a writer is for a class of layers"):
         writer(Gain())  # pyright: ignore[reportArgumentType]
-    writers[Gain] = lambda layer, out, x: "nothing"
+    with pytest.raises(ConfigurationError, match="a writer is for a class of layers"):
+        writer()
     try:
-        with pytest.raises(ConfigurationError, match=r"returns the name.*\n.*layer 0: Gain"):
-            export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")
+        given: tuple[Any, ...] = ("nothing", None, ["x"])
+        for wrong in given:
+            writers[Gain] = lambda layer, out, x, wrong=wrong: wrong
+            with pytest.raises(ConfigurationError, match=r"returns the name.*\n.*layer 0: Gain"):
+                export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")
+        for read in (0.5, "nothing", None):
+            writers[Gain] = lambda layer, out, x, read=read: out.node("Mul", x, read)
+            with pytest.raises(ConfigurationError, match=r"(?s)by their names.*Mul, layer 0: Gain.*out\.constant"):
+                export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")
         writers[Gain] = lambda layer, out, x: out.node("Wurlitzer", x)
         with pytest.raises(ConfigurationError, match=r"(?s)does not accept.*Wurlitzer"):
             export(Sequential(Gain()).build((3,)), tmp_path / "net.onnx")

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tinynn import (
     Affine,
@@ -25,12 +27,7 @@ from tinynn import (
     TinynnError,
 )
 from tinynn.layers import Add, Dropout, LayerNorm
-
-onnx = pytest.importorskip("onnx")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-from tinynn.onnx import export, import_  # noqa: E402
+from tinynn.onnx import export, import_
 
 MUTATIONS = 2000
 PARTS = 4
@@ -398,6 +395,30 @@ def constant_of_texts(model: Any) -> None:
     model.graph.node.insert(0, helper.make_node("Constant", [], ["c"], value_string="text"))
 
 
+@planted("is no array of numbers")
+def constant_of_two_values(model: Any) -> None:
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["c"], value_float=1.0, value_ints=[2]))
+
+
+@planted("is no array of numbers")
+def constant_of_another_type(model: Any) -> None:
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["c"], value_int=1.5))
+
+
+@planted("larger than a file may ask for")
+def means_over_more_pixels_than_can_be_counted(model: Any) -> None:
+    """Nothing may be computed for each place before the arrays of the file are as large as that."""
+    graph, held = model.graph, {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "f": np.ones((1, 1, 3, 3), np.float32)}
+    shape = [1, 2**20, 2**20]
+    graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *shape]))
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in held.items())
+    del graph.node[:]
+    graph.node.append(helper.make_node("Pad", ["x", "p"], ["q"]))
+    graph.node.append(helper.make_node("AveragePool", ["q"], ["a"], kernel_shape=[2, 2]))
+    graph.node.append(helper.make_node("Mul", ["a", "f"], ["y"]))
+    graph.output[0].name = "y"
+
+
 @planted("transpose of axes")
 def transpose_of_other_axes(model: Any) -> None:
     model.graph.node.insert(0, helper.make_node("Transpose", ["5.W"], ["c"], perm=[5, 1]))
@@ -593,3 +614,43 @@ def mutated(data: bytes, r: random.Random) -> bytes:
         if not out:
             break
     return bytes(out)
+
+
+def rewired(data: bytes, r: random.Random) -> bytes:
+    """Nodes that read other values, more or fewer of them, or are another operator."""
+    model = base(data)
+    graph = model.graph
+    values = ["", *(value.name for value in (*graph.input, *graph.initializer))]
+    values += [name for step in graph.node for name in step.output]
+    operators = [step.op_type for step in graph.node] + ["Relu", "Add", "Concat", "Resize", "Gather"]
+    for _ in range(r.choice([1, 1, 2, 3])):
+        step = r.choice(graph.node)
+        reads = list(step.input)
+        kind = r.randrange(5)
+        if kind == 0:
+            step.op_type = r.choice(operators)
+        elif kind == 1:
+            reads.append(r.choice(values))
+        elif kind == 2 and reads:
+            del reads[r.randrange(len(reads))]
+        elif reads:
+            reads[r.randrange(len(reads))] = r.choice(values)
+        step.input[:] = reads
+    return model.SerializeToString()
+
+
+def test_graphs_put_together_otherwise(bases: list[bytes], tmp_path: Path) -> None:
+    shaped = base(bases[0])
+    (output,) = shaped.graph.output
+    steps: Any = (("Shape", ["s"], {}), ("Identity", ["i"], {}), ("Concat", ["c"], {"axis": 0}))
+    reads = [output.name]
+    for operator, gives, attributes in steps:
+        shaped.graph.node.append(helper.make_node(operator, reads, gives, **attributes))
+        reads = gives
+    append(shaped, "Reshape", "c")
+    models = [*bases, shaped.SerializeToString()]
+    read = sum(
+        attempt(tmp_path / "rewired.onnx", rewired(models[seed % len(models)], random.Random(seed)))
+        for seed in range(MUTATIONS)
+    )
+    assert 0 < read < MUTATIONS

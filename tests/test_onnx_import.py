@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx_cases.reading import collect
+from onnx_nets import WINDOWS, draw, run_onnx
 
 from tinynn import (
     GELU,
@@ -36,15 +40,9 @@ from tinynn import (
     SoftmaxCrossEntropy,
     Step,
     fit,
+    load,
 )
-
-onnx = pytest.importorskip("onnx")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from onnx_cases.reading import collect  # noqa: E402
-from onnx_nets import draw, run_onnx  # noqa: E402
-
-from tinynn.onnx import export, import_  # noqa: E402
+from tinynn.onnx import export, import_
 
 NETS = 200
 PARTS = 4
@@ -62,10 +60,7 @@ def test_what_was_exported_comes_back(part: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [False, True])
 @pytest.mark.parametrize("ceil", [False, True])
-@pytest.mark.parametrize(
-    ("size", "stride", "padding", "dilation"),
-    [(2, 2, 0, 1), (3, 2, 1, 1), (2, 1, ((0, 1), (1, 0)), 1), (2, 3, 0, 2), (2, 1, 2, 3), (2, 2, ((2, 2), (0, 0)), 3)],
-)
+@pytest.mark.parametrize(("size", "stride", "padding", "dilation"), WINDOWS)
 def test_averages_come_back(
     size: int, stride: int, padding: Any, dilation: int, ceil: bool, count: bool, tmp_path: Path
 ) -> None:
@@ -147,9 +142,7 @@ def test_a_file_learns_on_like_the_network_that_it_was(tmp_path: Path) -> None:
     np.testing.assert_allclose(back.storage.params, net.storage.params, rtol=1e-5, atol=1e-6)
     saved = tmp_path / "net.npz"
     back.save(saved)
-    import tinynn
-
-    np.testing.assert_array_equal(tinynn.load(saved).predict(x), back.predict(x))
+    np.testing.assert_array_equal(load(saved).predict(x), back.predict(x))
 
 
 def test_the_loss_takes_the_place_of_what_it_contains(tmp_path: Path) -> None:
@@ -183,14 +176,14 @@ def test_a_loss_that_does_not_fit(tmp_path: Path) -> None:
 # --- what other programs write
 
 
-def written(path: Path, nodes: list[Any], x: Any, y_shape: Any = None, opset: int = 17, **arrays: Any) -> Path:
+def written(path: Path, nodes: list[Any], x: Any, opset: int = 17, **arrays: Any) -> Path:
     """A file with these nodes, the last of which gives the output."""
     kind = helper.np_dtype_to_tensor_dtype(x.dtype)
     graph = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info("x", kind, ["N", *x.shape[1:]])],
-        [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, y_shape)],
+        [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
@@ -470,7 +463,6 @@ def test_what_others_write(name: str, tmp_path: Path) -> None:
     net: Any = import_(path)
     assert " ".join(repr(layer).replace("GELU(approximate=False)", "GELU()") for layer in net) == layers
     if name != "halves":  # of which ONNX Runtime makes no product with floats
-        pytest.importorskip("onnxruntime")
         np.testing.assert_allclose(net.predict(x), run_onnx(path, x)[0], rtol=1e-4, atol=2e-5)
     else:
         np.testing.assert_allclose(net.predict(x), x @ W.astype(np.float16).astype(F), rtol=1e-4, atol=1e-5)
@@ -584,6 +576,28 @@ def test_operators_that_came_later(opset: int, step: Any, layer: str, x: np.ndar
     if arrays:
         expected[0].g[...] = arrays["g"]
     np.testing.assert_array_equal(net.predict(x), expected.predict(x))
+
+
+@pytest.mark.parametrize(("operator", "opset"), [("Upsample", 9), ("Resize", 10)])
+def test_pixels_repeated_as_older_opsets_said_it(operator: str, opset: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "net.onnx", [node(operator, "x", "s")], IMAGES, opset=opset, s=floats([1, 1, 2, 3]))
+    net: Any = import_(path)
+    assert [repr(layer) for layer in net] == ["Upsample2D((2, 3))"]
+    np.testing.assert_array_equal(net.predict(IMAGES), run_onnx(path, IMAGES)[0])
+
+
+def test_an_operator_of_another_opset_has_the_operands_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path / "net.onnx", [node("Mish", "x", "x")], ROWS, opset=17)
+    with pytest.raises(DataError, match=r"(?s)more operands than Mish has.*1 at most"):
+        import_(path)
+
+
+def test_an_operator_that_the_package_does_not_know_yet_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "net.onnx", [node("Swish", "x")], ROWS, opset=24)
+    monkeypatch.setattr(onnx.defs, "has", lambda *_: False)
+    assert [type(layer) for layer in import_(path)] == [SiLU]
 
 
 # What has nearly the form of a layer, and is none.
@@ -711,6 +725,7 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
     "a division of whole numbers": (ROWS, [node("Div", "x", "c")], "of whole numbers", {"c": np.array(2)}),
     "a sum with a row of the batch": (ROWS, [node("Add", "x", "c")], "more than one number", {"c": ROWS}),
     "a sum with NaN": (ROWS, [node("Add", "x", "c")], "holds NaN or Inf", {"c": ROWS[0] * np.float32(np.nan)}),
+    "a number with more axes": (ROWS, [node("Mul", "x", "c")], "of more axes", {"c": floats([[[2]]])}),
     "two arrays": (ROWS, [node("Sum", "x", "c", "c")], "of several arrays", {"c": floats(1)}),
     "another form of GELU": (ROWS, [node("Gelu", "x", approximate="erf")], "in this form", {}),
     "a factor in Swish": (ROWS, [node("Swish", "x", alpha=2.0)], "with a factor", {}),
@@ -789,6 +804,32 @@ UNCOVERED: dict[str, tuple[np.ndarray, list[Any], str, dict[str, Any]]] = {
     ),
     "more than one number": (ROWS, [node("Clip", "x", "c", "c")], "more than one number", {"c": GAINS}),
     "a sum along with an array": (ROWS, [node("Concat", "x", "c", axis=1)], "no value of the network", {"c": ROWS}),
+    "more operands than there are": (ROWS, [node("Relu", "x", "x")], "more operands than Relu has", {}),
+    "an array that nobody reads": (ROWS, [node("Gemm", "x", "W", "b", "W")], "3 at most", {"W": W, "b": GAINS[:3]}),
+    "a region that is computed": (
+        IMAGES,
+        [node("Resize", "x", "x", "s")],
+        "operand 1 is no",
+        {"s": floats([1, 1, 2, 2])},
+    ),
+    "factors and sizes": (
+        IMAGES,
+        [node("Resize", "x", "", "s", "t")],
+        "factors, and sizes besides",
+        {"s": floats([1, 1, 2, 3]), "t": np.array([4, 2, 12, 24])},
+    ),
+    "the shape of an array": (
+        IMAGES,
+        [node("Shape", "s", gives="a"), node("Reshape", "x", "a")],
+        "no layer covers",
+        {"s": IMAGES},
+    ),
+    "a shape with a gap": (
+        IMAGES,
+        [node("Shape", "x", gives="a"), node("Concat", "a", "", gives="b", axis=0), node("Reshape", "x", "b")],
+        "no layer covers",
+        {},
+    ),
     "an array in the place of a value": (ROWS, [node("Relu", "c")], "works on arrays alone", {"c": GAINS}),
 }
 
@@ -807,6 +848,10 @@ def test_what_is_not_covered_is_named(name: str, tmp_path: Path) -> None:
 
 def test_an_operator_that_no_layer_covers_is_named_with_those_that_are(tmp_path: Path) -> None:
     path = written(tmp_path / "net.onnx", [helper.make_node("Sin", ["x"], ["y"], name="wave")], ROWS)
+    for operator in ("Split", "Slice", "ConvTranspose"):
+        other = written(tmp_path / "other.onnx", [node(operator, "x", "W")], IMAGES, W=KERNEL)
+        with pytest.raises(DataError, match=rf"(?s)no layer covers.*\({operator}\).*got: +{operator}\n.*to_array"):
+            import_(other)
     with pytest.raises(
         DataError, match=r"(?s)node 'wave' \(Sin\).*expected: Abs, Add, AveragePool, .*Upsample.*got: +Sin"
     ):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planted_bugs.custom import Gain
 from torch_numbers import FILE, networks
 
 import tinynn.torch
@@ -22,7 +23,6 @@ from tinynn import (
     Flatten,
     Graph,
     GroupNorm,
-    Layer,
     LayerNorm,
     NotBuiltError,
     PReLU,
@@ -33,7 +33,6 @@ from tinynn import (
     ShapeError,
     SoftmaxCrossEntropy,
 )
-from tinynn.init import ones
 from tinynn.torch import load_state_dict, state_dict
 
 NETS: dict[str, Callable[[], Any]] = {
@@ -82,7 +81,7 @@ def test_names_and_layouts_are_pytorchs(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_pytorch_itself(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-peers")
     model, x = networks(torch)[name]
     net = load_state_dict(NETS[name]().build(tuple(x.shape[1:])), model.state_dict())
     np.testing.assert_allclose(net.predict(x), model(x).detach().numpy(), rtol=1e-5, atol=2e-6)
@@ -100,17 +99,6 @@ def test_a_graph_has_the_names_of_its_nodes() -> None:
     assert [*state_dict(net.build((3,)))] == [
         *("fc1.weight", "fc1.bias", "block.layer.0.weight", "block.layer.0.bias", "out.weight", "out.bias"),
     ]
-
-
-class Gain(Layer):
-    """y = g * x."""
-
-    def build(self, shape: Any) -> Any:
-        self.param("g", shape, ones)
-        return shape
-
-    def forward(self, x: Any) -> Any:
-        return x * self.g, x
 
 
 def test_a_layer_of_ones_own_keeps_its_names() -> None:

@@ -64,7 +64,7 @@ def state_dict(net: Network) -> dict[str, np.ndarray]:
 
     Affine's W (D, M) is `weight` (M, D), its transpose; all others have one layout. BatchNorm's running variance is
     PyTorch's but for the factor n / (n - 1) in what each batch adds to it. A parameter of a layer of your own keeps its
-    name. `torch.from_numpy` makes a tensor of each array, and so does `load_state_dict` of safetensors files.
+    name. `torch.from_numpy` makes a tensor of each array; `safetensors.numpy.save_file` writes them all to a file.
 
     Errors: ConfigurationError for what is no network, NotBuiltError.
     """

@@ -168,10 +168,10 @@ def average_of_all(found: Found, match: Match) -> list[Part] | None:
         padding = ((more[0], more[2] - below), (more[1], more[3] - right))
         layer = average((size, stride, padding, dilation), bool(below or right), count)
         rows, columns = layer.window.fit(layer, found.data())
-        if (rows.beyond, columns.beyond) == (below, right):
+        if (rows.beyond, columns.beyond, *factor.shape) == (below, right, 1, 1, rows.outputs, columns.outputs):
             seen = (np.array(axis.seen(padding=count), float) for axis in (rows, columns))
             share = size[0] * size[1] / np.multiply.outer(*seen)
-            if factor.shape == (1, 1, *share.shape) and np.allclose(factor[0, 0], share, rtol=1e-6, atol=0):
+            if np.allclose(factor[0, 0], share, rtol=1e-6, atol=0):
                 return [Part(layer)]
     return None
 

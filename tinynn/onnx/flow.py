@@ -148,12 +148,12 @@ class Flow:
         if isinstance(given.get("value"), self.onnx.TensorProto):
             self.arrays.add(name, given["value"])
             return
-        numbers = next(
-            (given[key] for key in ("value_float", "value_int", "value_floats", "value_ints") if key in given), None
-        )
-        if numbers is None:
+        (key, value), *more = given.items() or [("", None)]
+        kind = {"value_float": "f", "value_floats": "f", "value_int": "i", "value_ints": "i"}.get(key)
+        array = np.asarray(value)
+        if kind is None or more or (array.size and array.dtype.kind != kind):
             self.wrong("a constant that is no array of numbers", step.where, "numbers", ", ".join(given) or "nothing")
-        self.arrays.held[name] = np.asarray(numbers, np.float32 if "float" in next(iter(given)) else np.int64)
+        self.arrays.held[name] = array.astype(np.float32 if kind == "f" else np.int64)
 
     def passed_on(self, step: Step) -> None:
         """What passes an array on, or its transpose, gives an array."""
@@ -171,6 +171,12 @@ class Flow:
         """Errors: DataError."""
         fix = "export the model again, with one of the opsets that the runtimes share, 17 or so"
         refuse(self.path, what, where, expected=expected, got=got, fix=fix)
+
+    def not_read(self, step: Step, what: str, expected: Any, got: Any) -> NoReturn:
+        """Errors: DataError that names the node."""
+        fix = "docs/onnx.md lists what is read; or build the network in code, with the file's arrays: "
+        fix += "onnx.numpy_helper.to_array(a) for each a of onnx.load(path).graph.initializer"
+        refuse(self.path, what, step.where, expected=expected, got=got, fix=fix)
 
 
 def single(array: np.ndarray) -> float:

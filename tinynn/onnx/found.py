@@ -15,7 +15,6 @@ import numpy as np
 
 from tinynn.layer import Layer, Shape
 from tinynn.onnx.flow import Flow, Step, single
-from tinynn.onnx.reading import refuse
 
 __all__ = ["Found", "Operand", "Part", "Reader", "readers", "reads", "row_of"]
 
@@ -123,14 +122,7 @@ class Found:
 
     def wrong(self, what: str, expected: Any, got: Any) -> NoReturn:
         """Errors: DataError that names the node."""
-        refuse(
-            self.flow.path,
-            what,
-            self.step.where,
-            expected=expected,
-            got=got,
-            fix="docs/onnx.md lists what is read; or build the network in code, and take the arrays from the file",
-        )
+        self.flow.not_read(self.step, what, expected, got)
 
     def uncovered(self, what: str, expected: Any, got: Any) -> NoReturn:
         self.wrong(f"{self.step.operator} is read, but not {what}", expected, got)

@@ -154,11 +154,14 @@ def upsample(found: Found) -> list[Part]:
     repeats = (form, nearest) == ("asymmetric", "floor") or (form in halves and nearest.startswith("round"))
     if mode != "nearest" or not repeats or len(shape) != 3 or "axes" in found.attributes:
         found.uncovered("otherwise than by repeating pixels", "mode=nearest, of images", f"{mode}, {form}, {nearest}")
-    scales = found.maybe(at) if found.operand(at) is not None else None
+    scales, given = found.maybe(at), found.maybe(3)
+    if at == 2:
+        found.maybe(1)  # a region, which counts in another mode only; but no value that the network computes
     if scales is None or not scales.size:
         sizes = found.whole(3, "sizes")
-        wanted = [b / a for a, b in zip(shape, sizes[1:], strict=False)] if len(sizes) == 4 else []
-        wanted = [1.0, *wanted]
+        wanted = [1.0, *(b / a for a, b in zip(shape, sizes[1:], strict=False))] if len(sizes) == 4 else []
+    elif given is not None and given.size:
+        found.wrong("factors, and sizes besides", "one of them", "both")
     else:
         wanted = [float(scale) for scale in scales.reshape(-1)[:5]]
     if len(wanted) != 4 or wanted[:2] != [1, 1] or any(not 1 <= s <= 4096 or s != int(s) for s in wanted):

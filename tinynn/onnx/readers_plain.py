@@ -149,7 +149,7 @@ def arithmetic(found: Found) -> list[Part]:
         if operator in ("Sub", "Div") or len({*shapes}) > 1:
             found.uncovered("of these values", "Add, Mul and Sum of values of one shape", shapes)
         return [] if len(given) == 1 else [Part(Multiply() if operator == "Mul" else Add())]
-    if len(given) != 2 or len(arrays) != 1 or found.operands[arrays[0]].array.ndim > len(found.data(1 - arrays[0])) + 1:  # pyright: ignore
+    if len(given) != 2 or len(arrays) != 1:
         found.uncovered("of several arrays", "a value and a number", f"{len(arrays)} arrays")
     first, c = arrays[0] == 0, constant(found, arrays[0])
     if found.array(arrays[0]).dtype.kind != "f":
@@ -172,6 +172,8 @@ def rescale(*given: Any) -> list[Part]:
 def constant(found: Found, i: int) -> Any:
     """Operand i: a number, or an array of the shape of the other one's rows. Errors: DataError."""
     array, shape = found.array(i), found.data(1 - i)
+    if array.ndim > len(shape) + 1:
+        found.uncovered("with an array of more axes", f"{len(shape) + 1} axes at most", array.shape)
     if array.size == 1 or array.shape not in (shape, (1, *shape)):
         return found.number(i)
     if not np.isfinite(array).all():

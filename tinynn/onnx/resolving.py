@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from tinynn.onnx.composed import COMPOSED, Composed
 from tinynn.onnx.flow import Flow, Step
 from tinynn.onnx.found import Found, Operand, Part, readers
 from tinynn.onnx.patterns import Match, match
-from tinynn.onnx.reading import refuse
 from tinynn.onnx.sizes import sizes_of, sources_of
 
 __all__ = ["FAMILIES", "Made", "Resolver"]
@@ -105,9 +104,9 @@ class Resolver:
                 yield Option([x], partial(self.composed, form, step, found, x))
         if step.operator not in readers:
             listed = ", ".join(sorted({*readers, *(name for form in COMPOSED for name in form.operators.split(", "))}))
-            self.wrong(step, "an operator that no layer covers", listed, step.operator)
+            self.flow.not_read(step, "an operator that no layer covers", listed, step.operator)
         if step.gives[0] != name:
-            self.wrong(step, "an output besides the first, which no layer has", "one output", name)
+            self.flow.not_read(step, "an output besides the first, which no layer has", "one output", name)
         reads = [read for read in step.reads if read and read not in self.flow.arrays]
         sized = sources_of(self.flow, step.reads[1]) if step.operator == "Reshape" and len(step.reads) == 2 else None
         if sized:
@@ -121,10 +120,23 @@ class Resolver:
         found = Found(self.flow, step, operands, dict(step.attributes))
         if not any(operand is not None and operand.array is None for operand in operands):
             what = "a node that works on arrays alone" if operands else "an operator without operands"
-            self.wrong(step, what, "something that the network computes", ", ".join(step.reads)[:100] or "nothing")
+            self.flow.not_read(
+                step, what, "something that the network computes", ", ".join(step.reads)[:100] or "nothing"
+            )
+        most = self.most_operands(step.operator)
+        if len(step.reads) > most:
+            self.flow.not_read(step, f"more operands than {step.operator} has", f"{most} at most", len(step.reads))
         parts = readers[step.operator](found)
         self.finished(found)
         return parts
+
+    def most_operands(self, operator: str) -> float:
+        """How many the package onnx says it has: in this opset, or in any; no limit where it is older than the file."""
+        defs = self.flow.onnx.defs
+        for version in ((self.flow.opset,), ()):
+            if defs.has(operator, *version):
+                return defs.get_schema(operator, *version).max_input
+        return math.inf
 
     def operand(self, name: str) -> Operand | None:
         if name in self.flow.arrays:
@@ -145,7 +157,7 @@ class Resolver:
     def finished(self, found: Found) -> None:
         """Errors: DataError for an attribute that nobody has asked for."""
         for name, value in found.attributes.items():
-            self.wrong(found.step, f"the attribute {name[:100]!r} is not known", "ONNX's own attributes", value)
+            self.flow.not_read(found.step, f"the attribute {name[:100]!r} is not known", "ONNX's own attributes", value)
 
     def shape_of(self, reads: list[str], parts: list[Part]) -> Shape:
         """The shape of what the layers give, each built once to say so."""
@@ -164,14 +176,11 @@ class Resolver:
         except TinynnError as error:
             if getattr(error, "path", None):
                 raise
-            self.wrong(step, error.what, error.expected, error.got)
+            self.flow.not_read(step, error.what, error.expected, error.got)
         except (ValueError, TypeError, OverflowError, IndexError) as error:
-            self.wrong(step, "a node that does not fit what it reads", "operands that fit each other", str(error))
-
-    def wrong(self, step: Step, what: str, expected: Any, got: Any) -> NoReturn:
-        """Errors: DataError."""
-        fix = "docs/onnx.md lists what is read; or build the network in code, and take the arrays from the file"
-        refuse(self.flow.path, what, step.where, expected=expected, got=got, fix=fix)
+            self.flow.not_read(
+                step, "a node that does not fit what it reads", "operands that fit each other", str(error)
+            )
 
     def needed(self) -> list[str]:
         """The values that the outputs are made of, in the order of the nodes that give them."""

@@ -22,15 +22,17 @@ def sources_of(flow: Flow, name: str) -> list[str] | None:
     found, waiting, seen = [], [name], 0
     while waiting:
         name = waiting.pop()
-        if name in flow.arrays or not name:
+        if name in flow.arrays:
             continue
         step, seen = flow.makers.get(name), seen + 1
-        if step is None or step.operator not in KNOWN or seen > MOST or not step.reads:
+        if step is None or step.operator not in KNOWN or seen > MOST or not step.reads or not all(step.reads):
             return None
-        if step.operator == "Shape":
-            found.append(step.reads[0])
-        else:
+        if step.operator != "Shape":
             waiting += step.reads
+        elif step.reads[0] in flow.arrays:
+            return None
+        else:
+            found.append(step.reads[0])
     return found
 
 

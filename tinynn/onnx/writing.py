@@ -42,9 +42,9 @@ def writer(*kinds: type[Layer]) -> Callable[[F], F]:
     another array. All have the batch axis in front; `out.shapes` are those of one example.
     It holds for subclasses that compute nothing else. Of a loss it writes what the scores mean at inference.
 
-    Errors: ConfigurationError for what is no class of layers.
+    Errors: ConfigurationError for what is no class of layers, and for none.
     """
-    for kind in kinds:
+    for kind in kinds or (None,):
         if not (isinstance(kind, type) and issubclass(kind, Layer)):
             raise ConfigurationError(
                 "a writer is for a class of layers",
@@ -121,7 +121,19 @@ class Out:
         return name
 
     def node(self, operator: str, *names: str, **attributes: Any) -> str:
-        """Adds a node that reads these values and gives one, whose name is returned."""
+        """Adds a node that reads these values and gives one, whose name is returned; "" for one that is left out.
+
+        Errors: ConfigurationError for what is no name of a value or an array.
+        """
+        for read in names:
+            if not isinstance(read, str) or (read and read not in self.taken):
+                raise ConfigurationError(
+                    "a node reads values and arrays by their names",
+                    where=f"{operator}, {self.at.where if self.at else 'the network'}",
+                    expected="what the writer was given, or what out.node, out.parameter or out.constant gave",
+                    got=repr(read),
+                    fix="out.constant(0.5) for a number",
+                )
         name = self.free(f"{self.layer_path}/{operator}")
         self.nodes.append(Drawn(operator, list(names), name, attributes, name, repr(self.at)))
         return name
@@ -179,7 +191,7 @@ class Out:
         first = len(self.nodes)
         with self.writing(layer):
             y = write(layer, self, *xs)
-        if y not in self.taken:
+        if not isinstance(y, str) or y not in self.taken:
             raise ConfigurationError(
                 "a writer returns the name of its layer's output",
                 where=layer.where,
