@@ -17,6 +17,10 @@ The heart of it is in two functions, `build` and `learn`. Two books teach the sa
                  faster. The book has no biases; here they start at 0.
 
 All figures, seed by seed: benchmarks/MNIST.md
+
+Several processes, on one machine or many, learn the same together (pip install mpich, or your cluster's MPI):
+
+    mpiexec -n 4 python -m mpi4py examples/mnist.py --distributed
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Read by NumPy when it is loaded. In matrix products as small as these, several threads mostly wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -48,10 +53,14 @@ from tinynn import (
     SoftmaxCrossEntropy,
     TinynnError,
     datasets,
+    distributed,
     fit,
     init,
     pictures,
 )
+
+if TYPE_CHECKING:
+    from tinynn.distributed import Ranks
 
 
 @dataclass(frozen=True)
@@ -89,14 +98,18 @@ def build(book: str, s: Settings, shape: tuple[int, ...], backend: str, seed: in
     return Sequential(*layers).build(shape, backend=backend, seed=seed)
 
 
-def learn(net: Sequential, s: Settings, train: datasets.Split, test: datasets.Split, seed: int) -> History:
+def learn(
+    net: Sequential, s: Settings, train: datasets.Split, test: datasets.Split, seed: int, ranks: Ranks | None = None
+) -> History:
     """Large steps to come near, then small ones: a large step cannot settle. The test images are only looked at."""
     data = train.images[: s.rows], train.labels[: s.rows]
     history = History()
     for epochs, eta in ((s.epochs - s.calm, s.eta), (s.calm, s.eta / 10)):
         if epochs and history.stopped != "interrupted":
-            print(f"learning rate {eta:g}", file=sys.stderr)
-            more = fit(net, SGD(eta, l2=s.l2), data, epochs=epochs, batch_size=s.batch, validation=test, seed=seed)
+            if ranks is None or ranks.first:
+                print(f"learning rate {eta:g}", file=sys.stderr)
+            options = {"epochs": epochs, "batch_size": s.batch, "validation": test, "seed": seed, "comm": ranks}
+            more = fit(net, SGD(eta, l2=s.l2), data, **options)
             for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds"):
                 getattr(history, name).extend(getattr(more, name))
             history.stopped = more.stopped
@@ -140,14 +153,20 @@ def show(book: str, history: History, digits: dict[str, list[float]]) -> None:
 def run(args: argparse.Namespace) -> None:
     """Reads the images, builds, learns, shows, saves."""
     started = time.perf_counter()
+    ranks = distributed.Ranks() if args.distributed else None
+    if ranks is not None and args.backend == "cupy":
+        distributed.use_gpu(ranks)
     train, test = datasets.load(args.data) if args.data else datasets.mnist()
     s = SETTINGS[args.book]
     s = replace(s, **{name: value for name in asdict(s) if (value := getattr(args, name, None)) is not None})
     s = replace(s, rows=min(s.rows, args.limit or s.rows, len(train.images)), calm=min(s.calm, s.epochs // 2))
     net = build(args.book, s, train.images.shape[1:], args.backend, args.seed)
-    print(f"{s.rows:,} images to learn from, {len(test.images):,} to test with\n\n{net.summary()}\n", flush=True)
+    if ranks is None or ranks.first:
+        print(f"{s.rows:,} images to learn from, {len(test.images):,} to test with\n\n{net.summary()}\n", flush=True)
 
-    history = learn(net, s, train, test, args.seed)
+    history = learn(net, s, train, test, args.seed, ranks)
+    if ranks is not None and not ranks.first:
+        return  # all of them have the same network: one shows it
     if not len(history):
         sys.exit("stopped before the first epoch was over: nothing to show")
     y = net.ops.to_host(net.predict(test.images))
@@ -212,6 +231,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--batch", type=count, help="images a step")
     add("--eta", type=float, help="learning rate")
     add("--l2", type=float, help="weight decay")
+    add("--distributed", action="store_true", help="this is one of the processes that mpiexec started")
     try:
         run(parser.parse_args(argv))
     except TinynnError as error:

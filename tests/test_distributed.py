@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -103,3 +104,17 @@ def test_a_signal_to_one_rank_ends_all_after_the_same_step(kind: signal.Signals,
     else:
         assert process.returncode != 0  # the rank that was to end did, once the checkpoint was written
     assert isinstance(tinynn.load(max((tmp_path / "kept").glob("step-*.npz"))), tinynn.Sequential)
+
+
+def test_the_example_prints_once_what_one_process_prints(tmp_path: Path) -> None:
+    words = ("--out", str(tmp_path), "--limit", "2000", "--hidden", "10", "--epochs", "2")
+    together = launched(2, "../examples/mnist.py", "--distributed", *words)
+    alone = launched(1, "../examples/mnist.py", *words)
+    assert together.returncode == alone.returncode == 0, together.stderr + alone.stderr
+    assert without_seconds(together.stdout) == without_seconds(alone.stdout)
+    assert without_seconds(together.stderr) == without_seconds(alone.stderr)
+    assert alone.stdout.count("test accuracy") == 1
+
+
+def without_seconds(text: str) -> str:
+    return re.sub(r"[\d.]+ s\b", "", text)

@@ -156,7 +156,7 @@ def by_python(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     original = Step.__call__
 
-    def step(self: Step, batch: Any, n: int) -> Any:
+    def step(self: Step, batch: Any, n: int = 0) -> Any:
         made.append(len(batch[0]))
         return original(self, batch, n)
 

@@ -105,7 +105,7 @@ class Run:
 
     def __call__(self) -> None:
         for batch in self.batches(self.rows):
-            loss, given = self.step(batch, len(batch[0]))
+            loss, given = self.step(batch)
             self.optimizer.step(self.net)
             self.tally.add(loss, *given)
 

@@ -268,7 +268,7 @@ def replay_of(net: Sequential, x: Any, batch_size: int = 10) -> Any:
     net.build(x.shape[1:])
     step, batches = Step(net), Batches(net.ops, (x, targets_of(net)), batch_size)
     for batch in batches(np.arange(3 * batch_size)):
-        step(batch, batch_size)
+        step(batch)
     assert step.capture
     return step.replays[batch_size]
 
@@ -528,10 +528,10 @@ def test_a_cache_from_before_is_stale_after_a_replay() -> None:
     net = Sequential(Affine(4), SoftmaxCrossEntropy()).build((12,))
     step, batches = Step(net), Batches(net.ops, (ROWS, LABELS), 10)
     first, second, third = batches(np.arange(30))
-    step(first, 10)
+    step(first)
     _, cache = net.forward(ROWS, LABELS)
-    step(second, 10)
-    step(third, 10)
+    step(second)
+    step(third)
     with pytest.raises(StateError, match="stale"):
         net.backward(1.0, cache)
 

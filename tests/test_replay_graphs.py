@@ -249,7 +249,7 @@ def replay_of(net: Any, data: tuple[Any, ...], batch_size: int = 10) -> Any:
     net.build(*shapes_of(net, data))
     step, batches = Step(net), Batches(net.ops, data, batch_size)
     for batch in batches(np.arange(3 * batch_size)):
-        step(batch, batch_size)
+        step(batch)
     assert step.capture
     return step.replays[batch_size]
 

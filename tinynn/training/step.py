@@ -16,10 +16,11 @@ __all__ = ["Step"]
 
 
 class Step:
-    """`step(batch, n)` writes the gradients; returns the loss, and what it was given: scores and targets; borrowed.
+    """`step(batch)` writes the gradients; returns the loss, and what it was given: scores and targets; borrowed.
 
-    `n`: rows of the whole batch. One that comes a second time, the same tuple of the same arrays with other numbers in
-    them, is recorded; from the third time on it is replayed. `capture=False`: always by the layers' own code.
+    `n`: rows of the whole batch, if this is a part of one. A batch that comes a second time, the same tuple of the same
+    arrays with other numbers in them, is recorded; from the third time on it is replayed. `capture=False`: always by
+    the layers' own code.
     """
 
     def __init__(self, net: Network, capture: bool = True) -> None:
@@ -28,7 +29,8 @@ class Step:
         self.seen: dict[int, Any] = {}  # by the number of rows: there are full batches, and the last one of an epoch
         self.replays: dict[int, Replay] = {}
 
-    def __call__(self, batch: tuple[Any, ...], n: int) -> tuple[Any, tuple[Any, ...]]:
+    def __call__(self, batch: tuple[Any, ...], n: int = 0) -> tuple[Any, tuple[Any, ...]]:
+        n = n or len(batch[0])
         if self.capture:
             replay = self.replays.get(n)
             try:
