@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = ["LAUNCHER", "launched", "needs_mpiexec", "started"]
 
 TESTS = Path(__file__).parent
 LAUNCHER = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+SCRATCH = tempfile.TemporaryDirectory(prefix="ranks-")  # MPICH leaves files of jobs that were killed
 needs_mpiexec = pytest.mark.skipif(LAUNCHER is None, reason="no mpiexec on this machine: pip install mpich")
 
 
@@ -22,7 +24,8 @@ def started(ranks: int, program: str, *words: str, **options: Any) -> subprocess
     """`mpiexec -n RANKS python -m mpi4py tests/PROGRAM WORDS`, in a session of its own."""
     assert LAUNCHER is not None
     paths = [str(TESTS.parent), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TMPDIR": SCRATCH.name}
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
     command = [LAUNCHER, "-n", str(ranks), sys.executable, "-m", "mpi4py", str(TESTS / program), *words]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, env=environment, start_new_session=True, **streams, **options)

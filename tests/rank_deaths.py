@@ -82,6 +82,7 @@ def run(epochs: int, folder: Path, way: str = "", place: str = "") -> None:
     """Up to so many epochs, with checkpoints; rank 1 does not live to see them."""
     ranks = Ranks(timeout=TIMEOUT if way else 60.0)
     (folder / f"pid-{ranks.rank}").write_text(str(os.getpid()))
+    (folder / f"shared-{ranks.rank}").write_text("\n".join(shared_memory()))
 
     def die() -> None:
         (folder / "died").write_text(repr(time.time()))
@@ -113,7 +114,16 @@ def ended(way: str, place: str, folder: Path) -> Ending:
     until = time.monotonic() + 10  # the last of them may be about to end
     while (left := [one for one in processes if alive(one)]) and time.monotonic() < until:
         time.sleep(0.01)
+    for path in {Path(line) for found in folder.glob("shared-*") for line in found.read_text().splitlines()}:
+        path.unlink(missing_ok=True)  # MPICH leaves it behind where it was killed
     return Ending(done.returncode, seconds, left, done.stdout + done.stderr)
+
+
+def shared_memory() -> set[str]:
+    """The files of shared memory that this process has from MPICH."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    return {line.split()[-1] for line in lines if "/dev/shm/mpich" in line}
 
 
 def alive(process: int) -> bool:
