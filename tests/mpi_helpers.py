@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ __all__ = ["LAUNCHER", "launched", "needs_mpiexec", "started"]
 TESTS = Path(__file__).parent
 LAUNCHER = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
 SCRATCH = tempfile.TemporaryDirectory(prefix="ranks-")  # MPICH leaves files of jobs that were killed
+atexit.register(SCRATCH.cleanup)
 needs_mpiexec = pytest.mark.skipif(LAUNCHER is None, reason="no mpiexec on this machine: pip install mpich")
 
 
