@@ -10,6 +10,7 @@
 #   make bench-full   the same with all rounds, torch.compile, and a step over width and batch; some 15 minutes
 #   make gpu          on a machine with an NVIDIA GPU: the tests that need one, then bench-gpu; CUDA=13 for CUDA 13
 #   make bench-gpu    tinynn timed on a GPU beside its peers, in an environment of its own, .venv-gpu; 8 minutes
+#   make bench-mpi    scaling over ranks, measured and predicted, and large batches; ten minutes
 #   make accuracy     the MNIST examples over several seeds; some 35 minutes
 #   make coverage     the test suite, and which lines of tinynn it does not reach: docs/coverage.md; ten minutes
 #   make mutation     makes small changes to the code, says which of them no test notices: docs/mutation.md; half an hour
@@ -32,7 +33,7 @@ TORCH_13 := >=2.11
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: mnist page test lint test-oldest test-peers bench bench-full gpu bench-gpu has-gpu accuracy coverage mutation pictures docs clean
+.PHONY: mnist page test lint test-oldest test-peers bench bench-full gpu bench-gpu bench-mpi has-gpu accuracy coverage mutation pictures docs clean
 
 mnist: $(VENV)/.installed
 	@$(BIN)/python examples/mnist.py
@@ -44,8 +45,13 @@ page: $(VENV)/.installed
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto
 
+# What no version of NumPy changes, and would only take its time twice: browsers, pages and programs of the docs, kernels
+# that are compiled as C++, captured steps, processes that are killed or end before their time.
+SAME := site notebooks docs_code readme chinese books cuda_* capture examples_on_a_device \
+  killed rank_deaths page_* benchmarks_* command_others package
+
 test-oldest: .venv-oldest/.installed
-	.venv-oldest/bin/python -m pytest -n auto
+	.venv-oldest/bin/python -m pytest -n auto $(SAME:%=--ignore-glob='tests/test_%.py')
 
 test-peers: .venv-bench/.installed
 	.venv-bench/bin/python -m pytest tests/test_torch_weights.py tests/test_dlpack.py
@@ -75,6 +81,10 @@ gpu: $(VENV)/.tested
 # One line where there is no GPU, before anything is installed for it.
 has-gpu:
 	@$(PYTHON) tinynn/app/command/cuda_driver.py
+
+bench-mpi: $(VENV)/.tested
+	$(BIN)/python -m benchmarks.mpi
+	$(BIN)/python -m benchmarks.large_batch
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.mnist_accuracy
