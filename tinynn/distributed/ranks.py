@@ -63,10 +63,11 @@ class Ranks:
         """`comm` itself, or the ranks of a communicator of mpi4py, which are made once."""
         if isinstance(comm, cls):
             return comm
-        if comm not in MADE:  # communicators can be compared, but have no hash
-            MADE.append(comm)
-            RANKS.append(cls(comm))
-        return RANKS[MADE.index(comm)]
+        for given, ranks in MADE:
+            if type(given) is type(comm) and given == comm:  # they can be compared, but have no hash
+                return ranks
+        MADE.append((comm, cls(comm)))
+        return MADE[-1][1]
 
     def __repr__(self) -> str:
         return f"<rank {self.rank} of {self.size}>"
@@ -222,8 +223,7 @@ class Ranks:
         raise StateError(what, where=f"rank {self.rank} of {self.size}", **rest)
 
 
-MADE: list[Any] = []  # communicators that fit was given, and what was made of them
-RANKS: list[Ranks] = []
+MADE: list[tuple[Any, Ranks]] = []  # communicators that fit was given, and what was made of them
 
 
 def told(error: BaseException) -> str:
