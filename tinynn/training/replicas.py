@@ -11,14 +11,13 @@ Source: Goyal and others, "Accurate, Large Minibatch SGD: Training ImageNet in 1
 from __future__ import annotations
 
 import math
-import re
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
 
-from tinynn.distributed.agreement import agree, facts_of
+from tinynn.distributed.agreement import agree, facts_of, plain
 from tinynn.distributed.ranks import Ranks
 from tinynn.distributed.wire import wire_of
 from tinynn.errors import StateError
@@ -66,9 +65,9 @@ class Replicas:
 
     def agree(self, facts: dict[str, Any], data: Any, validation: Any) -> None:
         """Errors: ConfigurationError on all ranks where network, call or data are not the same on all of them."""
-        plain = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", str(value)) for name, value in facts.items()}
+        said = {name: plain(value) for name, value in facts.items()}
         held = {"data": digests(self.net, data), "validation": digests(self.net, validation or ())}
-        agree(self.ranks, {**facts_of(self.net), **plain, **held})
+        agree(self.ranks, {**facts_of(self.net), **said, **held})
 
     def begin(self, course: Course, found: Any = None) -> Any:
         """Rank 0's course, network and optimizer are everybody's. `found`: JSON of rank 0's, which comes back."""
