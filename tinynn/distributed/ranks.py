@@ -34,8 +34,8 @@ class Ranks:
 
     When a process fails the job ends, with a status that is not 0: the others raise a StateError that says who failed
     and why, wherever they wait for it, and when the first of them ends it takes all with it.
-    Errors: MissingExtraError without mpi4py; ConfigurationError for what is no communicator; StateError where the
-    others do not come.
+    Errors: MissingExtraError without mpi4py; ConfigurationError without MPI, and for what is no communicator;
+    StateError where the others do not come.
     """
 
     def __init__(self, comm: Any = None, *, timeout: float = 300.0) -> None:
@@ -232,9 +232,17 @@ def told(error: BaseException) -> str:
 
 
 def mpi() -> Any:
-    """mpi4py's module MPI. Errors: MissingExtraError."""
+    """mpi4py's module MPI. Errors: MissingExtraError; ConfigurationError without an MPI that it could call."""
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise MissingExtraError("mpi4py", extra="mpi", purpose="training on several processes") from error
+    except RuntimeError as error:  # mpi4py looks for the library when it is imported
+        raise ConfigurationError(
+            "there is no MPI on this machine",
+            where="import mpi4py.MPI",
+            expected="the library libmpi, which mpi4py calls",
+            got=" ".join(str(error).split()),
+            fix="pip install mpich, or what loads MPI on your cluster (module load ...)",
+        ) from error
     return MPI
