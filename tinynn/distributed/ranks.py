@@ -6,6 +6,7 @@ never will, is the time over?
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import time
@@ -160,6 +161,7 @@ class Ranks:
         until = time.monotonic() + self.timeout
         while not request.Test():
             if time.monotonic() > until:
+                atexit.register(self.MPI.COMM_WORLD.Abort, 1)  # MPI itself would wait for them at the program's end
                 raise StateError(
                     f"not every rank came in {self.timeout:g} s",
                     where=f"Ranks, rank {self.rank} of {self.size}",
