@@ -70,7 +70,7 @@ class Words:
 
     def fail(self, text: str) -> None:
         """The last words of this rank, from which on the job can only end."""
-        if not self.broken:
+        if not self.broken and self.size > 1:
             self.broken = True
             self.say(LAST, text)
 
