@@ -37,7 +37,7 @@ class Words:
 
     def say(self, kind: int, text: str, to: Any = None) -> None:
         """To one rank, or to all others."""
-        message = np.frombuffer(text.encode(), np.uint8)
+        message = np.frombuffer(text.encode(errors="replace"), np.uint8)
         for rank in range(self.size) if to is None else (to,):
             if rank != self.rank:
                 self.sent.append((message, self.comm.Isend(message, rank, kind)))
