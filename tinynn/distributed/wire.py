@@ -33,7 +33,7 @@ def wire_of(ranks: Ranks, ops: Ops) -> Wire:
 
         from tinynn.distributed.gpus import Nccl
 
-        if nccl.available:
+        if not ranks.any(not nccl.available):
             return Nccl(ranks, ops, nccl)
     return Staged(ranks, ops)
 

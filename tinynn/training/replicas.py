@@ -46,7 +46,6 @@ class Replicas:
         self.share = -(-batch_size // ranks.size)
         self.steps = 0
         self.counts = True  # whether the rows of the step that is made are this rank's
-        self.wire = wire_of(ranks, net.ops)
         # One vector crosses: the gradients, what they weigh, and whether Ctrl-C was heard.
         size = net.storage.grads.size
         self.vector = net.ops.zeros(size + 2, net.dtype)
@@ -68,6 +67,7 @@ class Replicas:
         said = {name: plain(value) for name, value in facts.items()}
         held = {"data": digests(self.net, data), "validation": digests(self.net, validation or ())}
         agree(self.ranks, {**facts_of(self.net), **said, **held})
+        self.wire = wire_of(self.ranks, self.net.ops)  # not before: what is made for it depends on the backend
 
     def begin(self, course: Course, found: Any = None) -> Any:
         """Rank 0's course, network and optimizer are everybody's. `found`: JSON of rank 0's, which comes back."""
