@@ -54,11 +54,12 @@ class Replicas:
         run.agreed = False
 
     def __enter__(self) -> Self:
-        self.net._built().build.first_row = self.ranks.rank * self.share
+        build = self.net._built().build
+        self.before, build.first_row = build.first_row, self.ranks.rank * self.share
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.net._built().build.first_row = 0
+        self.net._built().build.first_row = self.before
 
     # --- before the first step
 
