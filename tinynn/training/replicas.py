@@ -24,6 +24,7 @@ from tinynn.errors import StateError
 from tinynn.history import History
 from tinynn.network import Evaluation, Network
 from tinynn.network.evaluation import sums
+from tinynn.network.sources import Mapped, Source
 from tinynn.training.course import Course
 from tinynn.training.interrupt import Interruptible
 from tinynn.training.packing import pack, unpack
@@ -31,6 +32,7 @@ from tinynn.training.tally import Tally
 
 __all__ = ["Replicas"]
 
+SAMPLE = 256  # rows of a file that are compared
 COMPARED = 100  # steps from one look at whether the replicas are still equal to the next
 
 
@@ -66,7 +68,8 @@ class Replicas:
     def agree(self, facts: dict[str, Any], data: Any, validation: Any) -> None:
         """Errors: ConfigurationError on all ranks where network, call or data are not the same on all of them."""
         said = {name: plain(value) for name, value in facts.items()}
-        held = {"data": digests(self.net, data), "validation": digests(self.net, validation or ())}
+        with self.ranks.together():
+            held = {"data": digests(self.net, data), "validation": digests(self.net, validation or ())}
         agree(self.ranks, {**facts_of(self.net), **said, **held})
         self.wire = wire_of(self.ranks, self.net.ops)  # not before: what is made for it depends on the backend
 
@@ -167,12 +170,25 @@ class Replicas:
 
 
 def digests(net: Network, data: Any) -> list[str]:
-    """What arrays in memory hold; of a source its length alone."""
+    """What arrays in memory hold; of a source how many rows of what kind; of arrays in files some of the rows, too.
+
+    A source may well give other rows each time. Errors: those of `Source.take`.
+    """
     found = []
     for x in data:
-        host = net.ops.to_host(x) if hasattr(x, "dtype") else None
-        found.append(f"{len(x)} rows" if host is None else f"{host.dtype}{list(host.shape)} {digest_of(host):08x}")
+        if not isinstance(x, Source):
+            found.append(described(net.ops.to_host(x)))
+            continue
+        found += [f"{len(x)} rows", *(f"{dtype}{list(shape)}" for dtype, shape in x.kinds)]
+        if isinstance(x.source, Mapped):
+            rows = np.linspace(0, len(x) - 1, min(SAMPLE, len(x))).astype(np.int64)
+            found += [described(net.ops.to_host(part)) for part in x.take(rows)]
     return found
+
+
+def described(x: np.ndarray) -> str:
+    """Dtype, shape and digest of an array."""
+    return f"{x.dtype}{list(x.shape)} {digest_of(x):08x}"
 
 
 def digest_of(x: np.ndarray) -> int:
