@@ -10,9 +10,10 @@ Source: Goyal and others, "Accurate, Large Minibatch SGD: Training ImageNet in 1
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +27,7 @@ from tinynn.network import Evaluation, Network
 from tinynn.network.evaluation import sums
 from tinynn.network.sources import Mapped, Source
 from tinynn.training.course import Course
+from tinynn.training.finite import Watch
 from tinynn.training.interrupt import Interruptible
 from tinynn.training.packing import pack, unpack
 from tinynn.training.tally import Tally
@@ -84,6 +86,16 @@ class Replicas:
         return found
 
     # --- a step
+
+    @contextlib.contextmanager
+    def watching(self, watch: Watch) -> Iterator[None]:
+        """While a step is looked at: where it is wrong on one rank no rank makes it, and the states are as before."""
+        try:
+            with self.ranks.together():
+                yield
+        except BaseException:
+            self.net.storage.state[...] = watch.state
+            raise
 
     def own(self, rows: np.ndarray) -> np.ndarray:
         """This rank's of a batch's rows. Where none are left, its first one, which then counts nothing.

@@ -71,9 +71,10 @@ class Steps:
                 watch.before()
             loss, given = self.step(batch, whole)
             if watch is not None:
-                if not self.begun and math.isfinite(self.net.ops.to_host(loss)):
-                    self.net.storage.check_gradients_written()
-                watch.after(loss, batch, rows)
+                with replicas.watching(watch) if replicas is not None else contextlib.nullcontext():
+                    if not self.begun and math.isfinite(self.net.ops.to_host(loss)):
+                        self.net.storage.check_gradients_written()
+                    watch.after(loss, batch, rows)
                 self.begun = True
             # Before the optimizer, which may run the network again, into the same arrays.
             if replicas is None or replicas.counts:
