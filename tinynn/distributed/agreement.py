@@ -60,5 +60,6 @@ def plain(thing: Any) -> str:
 def short(value: Any, other: Any) -> str:
     """What is in the one and not in the other, cut to a line."""
     if isinstance(value, list) and isinstance(other, list):
-        value = next((f"[{i}] {a}" for i, a in enumerate(value) if i >= len(other) or other[i] != a), f"{len(value)}")
+        here = (f"[{i}] {a}" for i, a in enumerate(value) if i >= len(other) or other[i] != a)
+        value = next(here, f"{len(value)} of them")
     return str(value)[:300]
