@@ -118,6 +118,7 @@ class Replicas:
         xp.divide(self.grads, self.weight, out=grads)
         self.steps += 1
         if self.steps % self.wire.every == 0:
+            self.wire.wait("the steps")
             self.run.agreed = float(self.net.ops.to_host(self.heard)[0]) > 0
 
     def look(self) -> None:
@@ -126,6 +127,7 @@ class Replicas:
         Errors: StateError on all ranks.
         """
         if self.steps % COMPARED == 0:
+            self.wire.wait("the steps")
             self.compare(self.net.storage.params, "the parameters")
 
     def compare(self, array: Any, name: str) -> None:
