@@ -114,7 +114,7 @@ class Ranks:
         facts, kinds = json.loads(text.tobytes())
         received = {}
         for name, (dtype, shape) in kinds.items():
-            received[name] = np.ascontiguousarray(arrays[name]) if self.first else np.empty(shape, dtype)
+            received[name] = np.asarray(arrays[name], order="C") if self.first else np.empty(shape, dtype)
             self.hand_out(received[name].reshape(-1).view(np.uint8))
         return facts, received
 
