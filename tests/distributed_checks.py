@@ -100,11 +100,15 @@ class Wide(Layer):
 class Rows:
     """A source."""
 
+    def __init__(self, length: int = 41) -> None:
+        self.length, self.asked = length, 0
+
     def __len__(self) -> int:
-        return 41
+        return self.length
 
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return X[rows], T[rows]
+        self.asked += len(rows)
+        return X[rows % 41], T[rows % 41]
 
 
 def network(*layers: Layer, backend: Any = "numpy", dtype: str = "float64", seed: Any = 0) -> Sequential:
@@ -177,7 +181,7 @@ def files_that_differ(everybody: Ranks, folder: Path) -> Any:
     for changed in (1.0, 0.0):
         path, x = folder / f"x-{everybody.rank}-{changed}.npy", X.copy()
         x[7, 0] += changed * everybody.rank
-        np.save(path, x)
+        np.save(path, x.astype(">f8"))
         found.append(raised(lambda path=path: trained(network(), everybody, (np.load(path, mmap_mode="r"), T)).loss))
     return [*found, trained(network(), None).loss]
 
@@ -505,10 +509,12 @@ def patience(everybody: Ranks) -> Any:
 @check
 def many_rows_of_validation(everybody: Ranks) -> Any:
     """More than one block, so that each rank looks at some."""
-    x, t = np.tile(X, (60, 1)), np.tile(T, 60)
-    histories = [trained(network(), comm, validation=(x, t)) for comm in (everybody, None)]
+    rows = Rows(3000), Rows(3000)
+    histories = [
+        trained(network(), comm, validation=source) for comm, source in zip((everybody, None), rows, strict=True)
+    ]
     loss, accuracy = ([getattr(h, name)[0] for h in histories] for name in ("validation_loss", "validation_accuracy"))
-    return [abs(loss[0] - loss[1]), accuracy[0] == accuracy[1]]
+    return [abs(loss[0] - loss[1]), accuracy[0] == accuracy[1], rows[0].asked]
 
 
 # --- what rank 0 alone does
@@ -548,6 +554,7 @@ def a_folder_that_cannot_be_used(everybody: Ranks, folder: Path) -> Any:
 def communicators(everybody: Ranks) -> Any:
     """A communicator of mpi4py is as good; of each there is one `Ranks`; one process is as good as none."""
     world, itself = everybody.MPI.COMM_WORLD, everybody.MPI.COMM_SELF
+    Ranks.of(world)
     refused = [raised(lambda: Ranks.of(5)), raised(lambda: Ranks.of(5)), raised(lambda: Ranks.of(np.arange(3)))]
     refused += [raised(lambda: Ranks(everybody.MPI.COMM_NULL)), raised(lambda: Ranks(world, timeout=-1))]
     net, other = network(), network()

@@ -211,5 +211,5 @@ def digest_of(x: np.ndarray) -> int:
     rows = math.prod(x.shape[1:]) * x.itemsize if x.ndim else 1
     step, digest = max(1, (1 << 24) // max(1, rows)), 0
     for start in range(0, len(x) if x.ndim else 0, step):  # by blocks: an array that is not contiguous is copied
-        digest = zlib.crc32(np.ascontiguousarray(x[start : start + step]).reshape(-1).view(np.uint8).data, digest)
+        digest = zlib.crc32(np.ascontiguousarray(x[start : start + step]).data.cast("B"), digest)
     return digest
