@@ -167,6 +167,15 @@ def arrays_that_differ(everybody: Ranks) -> Any:
 
 
 @check
+def graphs_that_differ(everybody: Ranks) -> Any:
+    """In what their nodes read."""
+    x, z = ("z", "x") if everybody.rank == 1 else ("x", "z")
+    nodes: dict[str, Any] = {"a": (Affine(3), x), "b": (Tanh(), z), "c": (Concat(), "a", "b")}
+    net = Graph(("x", "z"), **nodes, y=(Affine(3), "c"), loss=(SoftmaxCrossEntropy(), "y", "targets"))
+    return raised(lambda: trained(net.build((3,), (3,), dtype="float64"), everybody, (X[:, :3], X[:, 3:], T)).loss)
+
+
+@check
 def another_version(everybody: Ranks) -> Any:
     """One rank has another version of tinynn."""
     version = "0.0.1" if everybody.rank else "0.1.0"

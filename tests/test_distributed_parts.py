@@ -102,7 +102,9 @@ def test_what_one_rank_has_otherwise_is_named_on_all_of_them(found: dict[str, li
         assert is_error(answer, "ConfigurationError", *words, f"on rank {len(answers) - 1}: {last}")
 
 
-def test_so_are_versions_and_arrays(found: dict[str, list[Any]]) -> None:
+def test_so_are_versions_wiring_and_arrays(found: dict[str, list[Any]]) -> None:
+    for answer in found["graphs_that_differ"]:
+        assert is_error(answer, "ConfigurationError", "not alike: wiring", "[0] a reads x", "[0] a reads z")
     for answer in found["another_version"]:
         assert is_error(answer, "ConfigurationError", "not alike: tinynn", "on rank 0: 0.1.0", "on rank 1: 0.0.1")
     for answer in found["arrays_that_differ"]:

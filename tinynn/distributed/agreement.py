@@ -29,6 +29,7 @@ def facts_of(net: Network) -> dict[str, Any]:
         "dtype": str(net.dtype),
         "seed of the network": int(net._seed),
         "layers": [plain(layer) for _, layer in net.walk()][1:],
+        "wiring": [f"{name} reads {', '.join(net.reads(name))}" for name in net._built().children],
         "arrays": [f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items()],  # as they lie
     }
 
