@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Batches"]
+__all__ = ["SAMPLE", "Batches"]
+
+SAMPLE = 32  # rows by which data are known again: so many can be asked for, if a batch has them
 
 
 class Batches:
@@ -15,27 +17,28 @@ class Batches:
 
     `ops`: the backend. `arrays`: (N, ...) each, inputs and targets; they keep their dtypes. `order`: indices of rows,
     all in 0..N-1, sliced as it is needed. The arrays that come out are borrowed until the next ones are asked for:
-    batches of one length are always the same tuple of the same arrays.
+    batches of one length are always the same tuple of the same arrays. `share`: how many rows of a batch this process
+    asks for at most, where others make the rest of it.
     """
 
     whole = True
     """Whether `arrays` holds all the rows, so that a backend may gather many batches in one call."""
 
-    def __init__(self, ops: Any, arrays: Sequence[Any], batch_size: int) -> None:
-        self.ops, self.batch_size = ops, batch_size
+    def __init__(self, ops: Any, arrays: Sequence[Any], batch_size: int, share: int | None = None) -> None:
+        self.ops, self.batch_size, self.share = ops, batch_size, share or batch_size
         self.arrays: Sequence[Any] = arrays
         self.make_rooms(len(arrays[0]), [(array.dtype, array.shape[1:]) for array in arrays])
 
     def make_rooms(self, n: int, kinds: Sequence[tuple[Any, tuple[int, ...]]]) -> None:
         """Memory for one batch of n rows at most, of these dtypes and shapes of rows."""
-        size = min(self.batch_size, n)
+        size = min(max(self.share, SAMPLE), self.batch_size, n)
         self.rooms = [self.ops.xp.empty((size, *shape), dtype) for dtype, shape in kinds]
         self.by_length: dict[int, tuple[Any, ...]] = {}
 
     @property
     def kind(self) -> tuple[Any, ...]:
         """The same for batches that can take the place of these."""
-        return type(self), self.batch_size, *((room.dtype, room.shape) for room in self.rooms)
+        return type(self), self.batch_size, self.share, *((room.dtype, room.shape) for room in self.rooms)
 
     def __call__(self, order: Any) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(order), self.batch_size):

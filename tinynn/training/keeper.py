@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynn.training.batches import SAMPLE
 from tinynn.training.checkpoint import Checkpoints
 from tinynn.training.course import Course
 from tinynn.training.order import Order
@@ -19,8 +20,6 @@ from tinynn.training.steps import Steps
 from tinynn.training.surroundings import surroundings
 
 __all__ = ["Keeper"]
-
-SAMPLE = 32  # rows by which data are known again
 
 
 class Keeper:

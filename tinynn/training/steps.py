@@ -33,7 +33,6 @@ class Steps:
     """
 
     replicas: Replicas | None = None
-    share = 0  # of how many rows of a whole batch what was recorded is made, where they are shared
 
     def __init__(self, net: Network, optimizer: Any, batches: Batches, capture: bool) -> None:
         self.net, self.optimizer, self.batches = net, optimizer, batches
@@ -107,12 +106,11 @@ def steps_of(
     What was recorded is kept with the network, and serves the next run too if its batches are of the same kind and no
     layer was changed in between. The data are not kept.
     """
-    held, share = net._scratch.__dict__, replicas.share if replicas is not None else 0
+    held, share = net._scratch.__dict__, replicas.share if replicas is not None else batch_size
     make: Any = Streamed if isinstance(data[0], Source) else Batches
-    batches: Batches = make(net.ops, data[0] if make is Streamed else data, batch_size)
+    batches: Batches = make(net.ops, data[0] if make is Streamed else data, batch_size, share)
     steps: Steps | None = held.pop(Steps, None)
-    alike = steps is not None and steps.batches.kind == batches.kind and steps.share == share
-    if capture and steps is not None and alike and unchanged(steps.settings, net):
+    if capture and steps is not None and steps.batches.kind == batches.kind and unchanged(steps.settings, net):
         net._scratch.token = None  # caches from before this run are stale from now on
         steps.batches.read_from(batches)
         steps.asked = not batches.whole or (steps.run is not None and steps.optimizer is optimizer)
@@ -121,7 +119,7 @@ def steps_of(
             steps.run.optimizer = optimizer
     else:
         steps = Steps(net, optimizer, batches, capture)
-    steps.replicas, steps.share = replicas, share
+    steps.replicas = replicas
     if replicas is not None:
         steps.asked, steps.run = True, None
     try:
