@@ -413,6 +413,14 @@ def sources(everybody: Ranks) -> Any:
 
 
 @check
+def one_batch_of_all_rows(everybody: Ranks) -> Any:
+    """How many of them each rank asks for, whatever is said of a batch."""
+    source = Rows()
+    trained(network(), everybody, source, batch_size=1000)
+    return source.asked
+
+
+@check
 def backends(everybody: Ranks) -> Any:
     """Compiled, and on a device whose sums go through the host's memory."""
     return [as_alone(everybody, lambda kind=kind: network(backend=kind), epochs=2) for kind in ("llvm", FakeDevice())]

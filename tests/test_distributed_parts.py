@@ -178,6 +178,11 @@ def test_ranks_learn_what_one_process_learns(found: dict[str, list[Any]], name: 
     as_one(found[name])
 
 
+def test_a_batch_of_all_rows_is_shared_evenly(found: dict[str, list[Any]]) -> None:
+    asked = [rows - 1 for rows in found["one_batch_of_all_rows"]]  # but for one, to know what the source gives
+    assert asked == ([21, 20] if len(asked) == 2 else [14, 14, 13])
+
+
 def test_running_means_become_the_means_over_the_ranks(found: dict[str, list[Any]]) -> None:
     answer = all_alike(found["batch_norm"])
     assert answer["differed"] and answer["mean"] < 1e-15
