@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SAMPLE", "Batches"]
-
-SAMPLE = 32  # rows by which data are known again: so many can be asked for, if a batch has them
+__all__ = ["Batches"]
 
 
 class Batches:
@@ -18,7 +16,7 @@ class Batches:
     `ops`: the backend. `arrays`: (N, ...) each, inputs and targets; they keep their dtypes. `order`: indices of rows,
     all in 0..N-1, sliced as it is needed. The arrays that come out are borrowed until the next ones are asked for:
     batches of one length are always the same tuple of the same arrays. `share`: how many rows of a batch this process
-    asks for at most, where others make the rest of it.
+    makes steps of, where others make those of the rest.
     """
 
     whole = True
@@ -31,7 +29,7 @@ class Batches:
 
     def make_rooms(self, n: int, kinds: Sequence[tuple[Any, tuple[int, ...]]]) -> None:
         """Memory for one batch of n rows at most, of these dtypes and shapes of rows."""
-        size = min(max(self.share, SAMPLE), self.batch_size, n)
+        size = min(self.share, n)
         self.rooms = [self.ops.xp.empty((size, *shape), dtype) for dtype, shape in kinds]
         self.by_length: dict[int, tuple[Any, ...]] = {}
 
@@ -53,7 +51,10 @@ class Batches:
 
     def batch_of(self, n: int) -> tuple[Any, ...]:
         """The arrays of all batches of n rows."""
-        batch = self.by_length[n] = tuple(room[:n] for room in self.rooms)
+        rooms = self.rooms
+        if n > len(rooms[0]):  # now and then somebody looks at more than this process's share
+            return tuple(self.ops.xp.empty((n, *room.shape[1:]), room.dtype) for room in rooms)
+        batch = self.by_length[n] = tuple(room[:n] for room in rooms)
         return batch
 
     def read_from(self, other: Batches | None) -> None:

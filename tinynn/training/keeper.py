@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tinynn.training.batches import SAMPLE
 from tinynn.training.checkpoint import Checkpoints
 from tinynn.training.course import Course
 from tinynn.training.order import Order
@@ -20,6 +19,8 @@ from tinynn.training.steps import Steps
 from tinynn.training.surroundings import surroundings
 
 __all__ = ["Keeper"]
+
+SAMPLE = 32  # rows by which data are known again
 
 
 class Keeper:
