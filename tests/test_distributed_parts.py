@@ -233,9 +233,9 @@ def test_all_stop_when_the_validation_says_so(found: dict[str, list[Any]]) -> No
 
 def test_rank_0_alone_prints_and_writes(found: dict[str, list[Any]]) -> None:
     assert found["only_the_first_prints"] == [2, *[0] * (len(found["only_the_first_prints"]) - 1)]
-    (files, size), *others = found["only_the_first_writes"]
-    assert files == ["run.html", "step-000000001.npz"] and size > 0
-    assert others == [[[], None]] * len(others)
+    (files, size, whole), *others = found["only_the_first_writes"]
+    assert files == ["run.html", "step-000000001.npz"] and size > 0 and whole
+    assert others == [[[]]] * len(others)
 
 
 def test_what_it_cannot_write_is_said_by_all(found: dict[str, list[Any]]) -> None:
