@@ -440,6 +440,16 @@ def alone_after_together(everybody: Ranks) -> Any:
 
 
 @check
+def captures_that_differ(everybody: Ranks) -> Any:
+    """What a rank keeps of one run for the next is its own affair: the others do not wait for it."""
+    net, alone = network(), network()
+    for comm, one in ((everybody, net), (None, alone)):
+        for _ in range(2):
+            trained(one, comm, capture=everybody.rank != 1)
+    return apart(net, alone)
+
+
+@check
 def two_runs(everybody: Ranks) -> Any:
     """One after the other, with the same ranks, and of two networks in turns."""
     nets, alone = (network(), network(seed=1)), (network(), network(seed=1))

@@ -192,6 +192,7 @@ def test_running_means_become_the_means_over_the_ranks(found: dict[str, list[Any
 def test_one_run_after_another(found: dict[str, list[Any]]) -> None:
     for name in ("alone_after_together", "two_runs"):
         assert max(map(max, found[name])) < CLOSE
+    assert max(found["captures_that_differ"]) < CLOSE
     together, alone = all_alike(found["no_parameters"])
     assert together == pytest.approx(alone, rel=CLOSE)
 

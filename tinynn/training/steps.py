@@ -65,13 +65,14 @@ class Steps:
             if replicas is not None:
                 rows = replicas.own(rows)
             batch = self.batches.gather(rows)
-            watch = self.watch if self.begun else Watch(self.net)  # what is wrong from the start is said at the start
+            begun = self.begun if replicas is None else replicas.steps > 0  # as all ranks say it
+            watch = self.watch if begun else Watch(self.net)  # what is wrong from the start is said at the start
             if watch is not None:
                 watch.before()
             loss, given = self.step(batch, whole)
             if watch is not None:
                 with replicas.watching(watch) if replicas is not None else contextlib.nullcontext():
-                    if not self.begun and math.isfinite(self.net.ops.to_host(loss)):
+                    if not begun and math.isfinite(self.net.ops.to_host(loss)):
                         self.net.storage.check_gradients_written()
                     watch.after(loss, batch, rows)
                 self.begun = True
