@@ -43,6 +43,8 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """By check, what came of it on each rank: one job makes all of them."""
     if MPIEXEC is None:
         pytest.skip("no mpiexec on this machine: pip install mpich")
+    for extra in ("mpi4py", "llvmlite", "matplotlib"):
+        pytest.importorskip(extra)
     program = Path(__file__).with_name("distributed_checks.py")
     done = run("-W", "error", program, tmp_path_factory.mktemp("checks"), ranks=request.param)
     assert done.returncode == 0, done.stderr
@@ -288,6 +290,7 @@ def test_those_that_wait_are_told_why(found: dict[str, list[Any]]) -> None:
 
 @needs_mpiexec
 def test_a_rank_that_hangs_before_it_makes_its_ranks_does_not_keep_the_job() -> None:
+    pytest.importorskip("mpi4py")
     program = (
         "import time; from mpi4py import MPI; from tinynn.distributed import Ranks\n"
         "if MPI.COMM_WORLD.rank == 1: time.sleep(100)\n"
