@@ -36,7 +36,7 @@ class Batches:
     @property
     def kind(self) -> tuple[Any, ...]:
         """The same for batches that can take the place of these."""
-        return type(self), self.batch_size, self.share, *((room.dtype, room.shape) for room in self.rooms)
+        return type(self), self.batch_size, *((room.dtype, room.shape) for room in self.rooms)
 
     def __call__(self, order: Any) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(order), self.batch_size):
