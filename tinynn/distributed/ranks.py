@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from tinynn.checks import finite_number
-from tinynn.distributed.words import Words
+from tinynn.distributed.words import Words, end
 from tinynn.errors import ConfigurationError, MissingExtraError, StateError
 
 __all__ = ["Ranks"]
@@ -161,7 +161,7 @@ class Ranks:
         until = time.monotonic() + self.timeout
         while not request.Test():
             if time.monotonic() > until:
-                atexit.register(self.MPI.COMM_WORLD.Abort, 1)  # MPI itself would wait for them at the program's end
+                atexit.register(end, self.MPI)  # MPI itself would wait for them at the program's end
                 raise StateError(
                     f"not every rank came in {self.timeout:g} s",
                     where=f"Ranks, rank {self.rank} of {self.size}",
