@@ -29,11 +29,11 @@ needs_mpiexec = pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec on this m
 CLOSE = 1e-13
 
 
-def run(*command: Any, ranks: int = 0) -> subprocess.CompletedProcess[str]:
-    """A Python program, on several ranks or as it is."""
+def run(folder: Path, *command: Any, ranks: int = 0) -> subprocess.CompletedProcess[str]:
+    """A Python program, on several ranks or as it is; in the folder MPICH leaves files of jobs that were killed."""
     launcher = [MPIEXEC, "-n", str(ranks)] if ranks else []
     paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths, "TMPDIR": str(folder)}
     words = [str(word) for word in (*launcher, sys.executable, *command)]
     return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=50)
 
@@ -46,7 +46,8 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for extra in ("mpi4py", "llvmlite", "matplotlib"):
         pytest.importorskip(extra)
     program = Path(__file__).with_name("distributed_checks.py")
-    done = run("-W", "error", program, tmp_path_factory.mktemp("checks"), ranks=request.param)
+    folder = tmp_path_factory.mktemp("checks")
+    done = run(folder, "-W", "error", program, folder, ranks=request.param)
     assert done.returncode == 0, done.stderr
     answers = {answer["check"]: answer["ranks"] for answer in map(json.loads, done.stdout.splitlines())}
     assert len(answers) == len(CHECKS) + len(MISMATCHES)
@@ -289,19 +290,19 @@ def test_those_that_wait_are_told_why(found: dict[str, list[Any]]) -> None:
 
 
 @needs_mpiexec
-def test_a_rank_that_hangs_before_it_makes_its_ranks_does_not_keep_the_job() -> None:
+def test_a_rank_that_hangs_before_it_makes_its_ranks_does_not_keep_the_job(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")
     program = (
         "import time; from mpi4py import MPI; from tinynn.distributed import Ranks\n"
         "if MPI.COMM_WORLD.rank == 1: time.sleep(100)\n"
         "Ranks(timeout=0.2)"
     )
-    done = run("-c", program, ranks=2)
+    done = run(tmp_path, "-c", program, ranks=2)
     assert done.returncode != 0
     assert "not every rank came in 0.2 s" in done.stderr
 
 
-def test_one_process_needs_no_mpiexec_and_goes_on_after_an_error() -> None:
+def test_one_process_needs_no_mpiexec_and_goes_on_after_an_error(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")
     program = (
         "from distributed_checks import *\n"
@@ -310,7 +311,7 @@ def test_one_process_needs_no_mpiexec_and_goes_on_after_an_error() -> None:
         "histories = [trained(one, comm).loss for one, comm in ((net, ranks), (other, None))]\n"
         "print(told['error'], histories[0] == histories[1], apart(net, other), ranks)"
     )
-    done = run("-c", program)
+    done = run(tmp_path, "-c", program)
     assert (done.returncode, done.stdout) == (0, "NonFiniteError True 0.0 <rank 0 of 1>\n"), done.stderr
 
 
