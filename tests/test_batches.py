@@ -50,6 +50,17 @@ def test_the_memory_is_that_of_one_batch(batch_size: int, rows: int) -> None:
     assert len(room) == min(rows, batch_size)
 
 
+def test_of_a_shared_batch_there_is_room_for_the_share() -> None:
+    x = np.arange(24).reshape(12, 2)
+    batches = Batches(NumpyOps(), (x, x[:, 0]), 10, share=4)
+    assert [len(room) for room in batches.rooms] == [4, 4]
+    assert batches.gather(np.arange(4)) is batches.gather(np.arange(4, 8))
+    whole, first = batches.gather(np.arange(9)), batches.gather(np.arange(1))
+    np.testing.assert_array_equal(whole[0], x[:9])  # others may look at more, and it stays theirs
+    np.testing.assert_array_equal(first[0], x[:1])
+    assert batches.kind != Batches(NumpyOps(), (x, x[:, 0]), 10, share=5).kind
+
+
 def test_rows_may_come_twice() -> None:
     x = np.arange(12).reshape(6, 2)
     (batch,) = Batches(NumpyOps(), (x, x[:, 0]), 8)(np.array([5, 5, 0]))

@@ -1,13 +1,15 @@
 """Data-parallel training: the processes that mpiexec started share the batches of one run.
 
-mpiexec -n 4 python -m mpi4py train.py
+On the command line, and in train.py:
 
-from tinynn import distributed, fit
+    mpiexec -n 4 python -m mpi4py train.py
 
-ranks = distributed.Ranks()
-history = fit(net, SGD(0.1), (x, t), epochs=10, batch_size=256, comm=ranks)
-if ranks.first:
-net.save("net.npz")
+    from tinynn import distributed, fit
+
+    ranks = distributed.Ranks()
+    history = fit(net, SGD(0.1), (x, t), epochs=10, batch_size=256, comm=ranks)
+    if ranks.first:
+        net.save("net.npz")
 """
 
 from tinynn.distributed.gpus import use_gpu

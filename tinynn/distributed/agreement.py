@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -12,7 +13,7 @@ from tinynn.errors import ConfigurationError
 from tinynn.network import Network
 from tinynn.version import __version__
 
-__all__ = ["agree", "facts_of"]
+__all__ = ["agree", "facts_of", "plain"]
 
 
 def facts_of(net: Network) -> dict[str, Any]:
@@ -26,8 +27,9 @@ def facts_of(net: Network) -> dict[str, Any]:
         "backend": net.ops.name,
         "precision": net.ops.precision,
         "dtype": str(net.dtype),
-        "seed of the network": net._seed,
-        "layers": [repr(layer) for _, layer in net.walk()][1:],
+        "seed of the network": int(net._seed),
+        "layers": [plain(layer) for _, layer in net.walk()][1:],
+        "wiring": [f"{name} reads {', '.join(net.reads(name))}" for name in net._built().children],
         "arrays": [f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items()],  # as they lie
     }
 
@@ -51,10 +53,14 @@ def agree(ranks: Ranks, facts: dict[str, Any]) -> None:
         raise error
 
 
+def plain(thing: Any) -> str:
+    """How something is printed, but for where it lies in memory."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(thing))
+
+
 def short(value: Any, other: Any) -> str:
     """What is in the one and not in the other, cut to a line."""
-    if isinstance(value, dict) and isinstance(other, dict):
-        value = {name: part for name, part in value.items() if other.get(name) != part}
-    elif isinstance(value, list) and isinstance(other, list):
-        value = next((f"[{i}] {a}" for i, a in enumerate(value) if i >= len(other) or other[i] != a), f"{len(value)}")
+    if isinstance(value, list) and isinstance(other, list):
+        here = (f"[{i}] {a}" for i, a in enumerate(value) if i >= len(other) or other[i] != a)
+        value = next(here, f"{len(value)} of them")
     return str(value)[:300]

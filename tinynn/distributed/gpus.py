@@ -47,7 +47,9 @@ class Nccl:
     every = 32
 
     def __init__(self, ranks: Ranks, ops: Ops, nccl: Any) -> None:
-        self.xp, self.nccl = ops.xp, nccl
+        self.ranks, self.xp, self.nccl = ranks, ops.xp, nccl
+        refuse_shared(ranks, self.xp)
+        self.event = self.xp.cuda.Event(disable_timing=True)
         meeting, _ = ranks.from_first(list(nccl.get_unique_id()) if ranks.first else None, {})
         self.comm = nccl.NcclCommunicator(ranks.size, tuple(meeting), ranks.rank)
         self.kinds = {np.dtype("float32"): nccl.NCCL_FLOAT32, np.dtype("float64"): nccl.NCCL_FLOAT64}
@@ -56,3 +58,27 @@ class Nccl:
         pointer, stream = vector.data.ptr, self.xp.cuda.get_current_stream().ptr
         kind = self.kinds[vector.dtype]
         self.comm.allReduce(pointer, pointer, vector.size, kind, self.nccl.NCCL_SUM, stream)
+
+    def wait(self, what: str) -> None:
+        """As for MPI's sums: one who waits for the stream itself is never told that a rank has failed."""
+        self.event.record()
+        self.ranks.wait(self, what)
+
+    def Test(self) -> bool:
+        """Whether the sums so far are there, as a request of mpi4py says it."""
+        return bool(self.event.done)
+
+
+def refuse_shared(ranks: Ranks, xp: Any) -> None:
+    """Errors: DeviceError on all ranks where two of them compute on one GPU, which NCCL cannot have."""
+    everybody = ranks.gather([ranks.MPI.Get_processor_name(), xp.cuda.Device().pci_bus_id])
+    for rank, gpu in enumerate(everybody):
+        if (other := everybody.index(gpu)) < rank:
+            ranks.words.agreed = error = DeviceError(
+                f"ranks {other} and {rank} compute on the same GPU",
+                where=repr(ranks),
+                expected="a GPU for each process",
+                got=f"GPU {gpu[1]} of {gpu[0]} for both",
+                fix="distributed.use_gpu(ranks), before build",
+            )
+            raise error

@@ -6,6 +6,7 @@ never will, is the time over?
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import time
@@ -15,7 +16,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from tinynn.checks import finite_number
-from tinynn.distributed.words import Words
+from tinynn.distributed.words import Words, end
 from tinynn.errors import ConfigurationError, MissingExtraError, StateError
 
 __all__ = ["Ranks"]
@@ -34,8 +35,8 @@ class Ranks:
 
     When a process fails the job ends, with a status that is not 0: the others raise a StateError that says who failed
     and why, wherever they wait for it, and when the first of them ends it takes all with it.
-    Errors: MissingExtraError without mpi4py; ConfigurationError for what is no communicator; StateError where the
-    others do not come.
+    Errors: MissingExtraError without mpi4py; ConfigurationError without MPI, and for what is no communicator;
+    StateError where the others do not come.
     """
 
     def __init__(self, comm: Any = None, *, timeout: float = 300.0) -> None:
@@ -63,10 +64,11 @@ class Ranks:
         """`comm` itself, or the ranks of a communicator of mpi4py, which are made once."""
         if isinstance(comm, cls):
             return comm
-        if comm not in MADE:  # communicators can be compared, but have no hash
-            MADE.append(comm)
-            RANKS.append(cls(comm))
-        return RANKS[MADE.index(comm)]
+        for given, ranks in MADE:
+            if type(given) is type(comm) and given == comm:  # they can be compared, but have no hash
+                return ranks
+        MADE.append((comm, cls(comm)))
+        return MADE[-1][1]
 
     def __repr__(self) -> str:
         return f"<rank {self.rank} of {self.size}>"
@@ -112,7 +114,7 @@ class Ranks:
         facts, kinds = json.loads(text.tobytes())
         received = {}
         for name, (dtype, shape) in kinds.items():
-            received[name] = np.ascontiguousarray(arrays[name]) if self.first else np.empty(shape, dtype)
+            received[name] = np.asarray(arrays[name], order="C") if self.first else np.empty(shape, dtype)
             self.hand_out(received[name].reshape(-1).view(np.uint8))
         return facts, received
 
@@ -159,6 +161,7 @@ class Ranks:
         until = time.monotonic() + self.timeout
         while not request.Test():
             if time.monotonic() > until:
+                atexit.register(end, self.MPI)  # MPI itself would wait for them at the program's end
                 raise StateError(
                     f"not every rank came in {self.timeout:g} s",
                     where=f"Ranks, rank {self.rank} of {self.size}",
@@ -222,8 +225,7 @@ class Ranks:
         raise StateError(what, where=f"rank {self.rank} of {self.size}", **rest)
 
 
-MADE: list[Any] = []  # communicators that fit was given, and what was made of them
-RANKS: list[Ranks] = []
+MADE: list[tuple[Any, Ranks]] = []  # communicators that fit was given, and what was made of them
 
 
 def told(error: BaseException) -> str:
@@ -232,9 +234,17 @@ def told(error: BaseException) -> str:
 
 
 def mpi() -> Any:
-    """mpi4py's module MPI. Errors: MissingExtraError."""
+    """mpi4py's module MPI. Errors: MissingExtraError; ConfigurationError without an MPI that it could call."""
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise MissingExtraError("mpi4py", extra="mpi", purpose="training on several processes") from error
+    except RuntimeError as error:  # mpi4py looks for the library when it is imported
+        raise ConfigurationError(
+            "there is no MPI on this machine",
+            where="import mpi4py.MPI",
+            expected="the library libmpi, which mpi4py calls",
+            got=" ".join(str(error).split()),
+            fix="pip install mpich, or what loads MPI on your cluster (module load ...)",
+        ) from error
     return MPI

@@ -23,6 +23,9 @@ class Wire(Protocol):
 
     def __call__(self, vector: Array, what: str) -> None: ...
 
+    def wait(self, what: str) -> None:
+        """Returns when the sums so far are there. Errors: those of `Ranks.wait`."""
+
 
 def wire_of(ranks: Ranks, ops: Ops) -> Wire:
     """The wire for the arrays of a backend."""
@@ -33,7 +36,7 @@ def wire_of(ranks: Ranks, ops: Ops) -> Wire:
 
         from tinynn.distributed.gpus import Nccl
 
-        if nccl.available:
+        if not ranks.any(not nccl.available):
             return Nccl(ranks, ops, nccl)
     return Staged(ranks, ops)
 
@@ -49,14 +52,18 @@ class Host:
     def __call__(self, vector: Array, what: str) -> None:
         self.ranks.sum(vector, what=what)
 
+    def wait(self, what: str) -> None:
+        """It has waited."""
 
-class Staged:
+
+class Staged(Host):
     """By MPI, through the host's memory: for a device without NCCL."""
 
     every = 32
 
     def __init__(self, ranks: Ranks, ops: Ops) -> None:
-        self.ranks, self.ops = ranks, ops
+        super().__init__(ranks)
+        self.ops = ops
 
     def __call__(self, vector: Array, what: str) -> None:
         vector[...] = self.ops.asarray(self.ranks.sum(np.array(self.ops.to_host(vector)), what=what), vector.dtype)

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Words"]
+__all__ = ["Words", "end"]
 
 LEAVING, LAST, WHO_IS_THERE, HERE = range(4)  # kinds of messages
 ANSWERED = 1.0  # seconds for an answer to "who is there?"
+PRINTED = 0.1  # seconds in which mpiexec passes on what was printed: with the job it may end that, too
 
 
 class Words:
@@ -37,7 +38,7 @@ class Words:
 
     def say(self, kind: int, text: str, to: Any = None) -> None:
         """To one rank, or to all others."""
-        message = np.frombuffer(text.encode(), np.uint8)
+        message = np.frombuffer(text.encode(errors="replace"), np.uint8)
         for rank in range(self.size) if to is None else (to,):
             if rank != self.rank:
                 self.sent.append((message, self.comm.Isend(message, rank, kind)))
@@ -70,7 +71,7 @@ class Words:
 
     def fail(self, text: str) -> None:
         """The last words of this rank, from which on the job can only end."""
-        if not self.broken:
+        if not self.broken and self.size > 1:
             self.broken = True
             self.say(LAST, text)
 
@@ -79,5 +80,11 @@ class Words:
         if self.MPI.Is_finalized():
             return
         if self.broken:
-            self.MPI.COMM_WORLD.Abort(1)
+            end(self.MPI)
         self.say(LEAVING, "")
+
+
+def end(MPI: Any) -> None:
+    """The end of the whole job, which takes all processes with it."""
+    time.sleep(PRINTED)
+    MPI.COMM_WORLD.Abort(1)

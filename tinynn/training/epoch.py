@@ -40,12 +40,12 @@ def one_epoch(
         if run.asked:
             break
         if keeper is not None and keeper.due:
-            course.net.ops.wait()
+            wait(course, steps)
             course.seconds += time.perf_counter() - started
             settle(course, steps, order, shown)
             keeper.write()
             started = time.perf_counter()
-    course.net.ops.wait()
+    wait(course, steps)
     course.seconds += time.perf_counter() - started
     if run.asked and keeper is None:
         merge(course, steps)
@@ -56,6 +56,13 @@ def one_epoch(
         shown.end(None)
     else:
         course.end(order)
+
+
+def wait(course: Course, steps: Steps) -> None:
+    """For the device, which may wait for other ranks."""
+    if steps.replicas is not None:
+        steps.replicas.wire.wait("the steps")
+    course.net.ops.wait()
 
 
 def settle(course: Course, steps: Steps, order: np.ndarray | Order, shown: Progress) -> None:

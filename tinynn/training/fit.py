@@ -120,7 +120,7 @@ def fit(
         if ranks is not None and ranks.size > 1:
             from tinynn.training.replicas import Replicas
 
-            replicas = stack.enter_context(Replicas(ranks, net, batch_size, run))
+            replicas = stack.enter_context(Replicas(ranks, net, min(batch_size, rows), run))
             said = {"seed": seed, "finite": finite, "resume": resume, "optimizer": optimizer}
             asked = {"checkpoint": checkpoint is not None, "order": order is not None}
             replicas.agree({**counts, **said, **asked}, data, validation)

@@ -10,28 +10,31 @@ Source: Goyal and others, "Accurate, Large Minibatch SGD: Training ImageNet in 1
 
 from __future__ import annotations
 
+import contextlib
 import math
-import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
 
-from tinynn.distributed.agreement import agree, facts_of
+from tinynn.distributed.agreement import agree, facts_of, plain
 from tinynn.distributed.ranks import Ranks
 from tinynn.distributed.wire import wire_of
 from tinynn.errors import StateError
 from tinynn.history import History
 from tinynn.network import Evaluation, Network
 from tinynn.network.evaluation import sums
+from tinynn.network.sources import Mapped, Source
 from tinynn.training.course import Course
+from tinynn.training.finite import Watch
 from tinynn.training.interrupt import Interruptible
 from tinynn.training.packing import pack, unpack
 from tinynn.training.tally import Tally
 
 __all__ = ["Replicas"]
 
+SAMPLE = 256  # rows of a file that are compared
 COMPARED = 100  # steps from one look at whether the replicas are still equal to the next
 
 
@@ -47,7 +50,6 @@ class Replicas:
         self.share = -(-batch_size // ranks.size)
         self.steps = 0
         self.counts = True  # whether the rows of the step that is made are this rank's
-        self.wire = wire_of(ranks, net.ops)
         # One vector crosses: the gradients, what they weigh, and whether Ctrl-C was heard.
         size = net.storage.grads.size
         self.vector = net.ops.zeros(size + 2, net.dtype)
@@ -56,19 +58,22 @@ class Replicas:
         run.agreed = False
 
     def __enter__(self) -> Self:
-        self.net._built().build.first_row = self.ranks.rank * self.share
+        build = self.net._built().build
+        self.before, build.first_row = build.first_row, self.ranks.rank * self.share
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.net._built().build.first_row = 0
+        self.net._built().build.first_row = self.before
 
     # --- before the first step
 
     def agree(self, facts: dict[str, Any], data: Any, validation: Any) -> None:
         """Errors: ConfigurationError on all ranks where network, call or data are not the same on all of them."""
-        plain = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", str(value)) for name, value in facts.items()}
-        held = {"data": digests(self.net, data), "validation": digests(self.net, validation or ())}
-        agree(self.ranks, {**facts_of(self.net), **plain, **held})
+        said = {name: plain(value) for name, value in facts.items()}
+        with self.ranks.together():
+            held = {"data": digests(self.net, data), "validation": digests(self.net, validation or ())}
+        agree(self.ranks, {**facts_of(self.net), **said, **held})
+        self.wire = wire_of(self.ranks, self.net.ops)  # not before: what is made for it depends on the backend
 
     def begin(self, course: Course, found: Any = None) -> Any:
         """Rank 0's course, network and optimizer are everybody's. `found`: JSON of rank 0's, which comes back."""
@@ -81,6 +86,16 @@ class Replicas:
         return found
 
     # --- a step
+
+    @contextlib.contextmanager
+    def watching(self, watch: Watch) -> Iterator[None]:
+        """While a step is looked at: where it is wrong on one rank no rank makes it, and the states are as before."""
+        try:
+            with self.ranks.together():
+                yield
+        except BaseException:
+            self.net.storage.state[...] = watch.state
+            raise
 
     def own(self, rows: np.ndarray) -> np.ndarray:
         """This rank's of a batch's rows. Where none are left, its first one, which then counts nothing.
@@ -103,6 +118,7 @@ class Replicas:
         xp.divide(self.grads, self.weight, out=grads)
         self.steps += 1
         if self.steps % self.wire.every == 0:
+            self.wire.wait("the steps")
             self.run.agreed = float(self.net.ops.to_host(self.heard)[0]) > 0
 
     def look(self) -> None:
@@ -111,6 +127,7 @@ class Replicas:
         Errors: StateError on all ranks.
         """
         if self.steps % COMPARED == 0:
+            self.wire.wait("the steps")
             self.compare(self.net.storage.params, "the parameters")
 
     def compare(self, array: Any, name: str) -> None:
@@ -122,11 +139,12 @@ class Replicas:
         everybody = self.ranks.gather(digest)
         others = [rank for rank, one in enumerate(everybody) if one != everybody[0]]
         error = StateError(
-            f"{name} of rank {', '.join(map(str, others))} are not those of rank 0",
+            f"{name} on rank {', '.join(map(str, others))}: not the same as on rank 0",
             where=f"fit, after step {self.steps}, rank {self.ranks.rank} of {self.ranks.size}",
-            expected=f"{name} the same on all ranks, to the bit",
-            got=f"others; they are looked at every {COMPARED} steps",
-            fix="callbacks, optimizers and layers of your own must do the same on every rank; machines must be alike",
+            expected="the same on all ranks, to the bit",
+            got=f"others; parameters are looked at after every {COMPARED} steps and each epoch",
+            fix="order, callbacks, optimizers and layers of your own must do the same on every rank; machines must be "
+            "alike",
         )
         self.ranks.words.agreed = error
         raise error
@@ -167,12 +185,25 @@ class Replicas:
 
 
 def digests(net: Network, data: Any) -> list[str]:
-    """What arrays in memory hold; of a source its length alone."""
+    """What arrays in memory hold; of a source how many rows of what kind; of arrays in files some of the rows, too.
+
+    A source may well give other rows each time. Errors: those of `Source.take`.
+    """
     found = []
     for x in data:
-        host = net.ops.to_host(x) if hasattr(x, "dtype") else None
-        found.append(f"{len(x)} rows" if host is None else f"{host.dtype}{list(host.shape)} {digest_of(host):08x}")
+        if not isinstance(x, Source):
+            found.append(described(net.ops.to_host(x)))
+            continue
+        found += [f"{len(x)} rows", *(f"{dtype}{list(shape)}" for dtype, shape in x.kinds)]
+        if isinstance(x.source, Mapped):
+            rows = np.linspace(0, len(x) - 1, min(SAMPLE, len(x))).astype(np.int64)
+            found += [described(net.ops.to_host(part)) for part in x.take(rows)]
     return found
+
+
+def described(x: np.ndarray) -> str:
+    """Dtype, shape and digest of an array."""
+    return f"{x.dtype}{list(x.shape)} {digest_of(x):08x}"
 
 
 def digest_of(x: np.ndarray) -> int:

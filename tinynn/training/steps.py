@@ -65,14 +65,16 @@ class Steps:
             if replicas is not None:
                 rows = replicas.own(rows)
             batch = self.batches.gather(rows)
-            watch = self.watch if self.begun else Watch(self.net)  # what is wrong from the start is said at the start
+            begun = self.begun if replicas is None else replicas.steps > 0  # as all ranks say it
+            watch = self.watch if begun else Watch(self.net)  # what is wrong from the start is said at the start
             if watch is not None:
                 watch.before()
             loss, given = self.step(batch, whole)
             if watch is not None:
-                if not self.begun and math.isfinite(self.net.ops.to_host(loss)):
-                    self.net.storage.check_gradients_written()
-                watch.after(loss, batch, rows)
+                with replicas.watching(watch) if replicas is not None else contextlib.nullcontext():
+                    if not begun and math.isfinite(self.net.ops.to_host(loss)):
+                        self.net.storage.check_gradients_written()
+                    watch.after(loss, batch, rows)
                 self.begun = True
             # Before the optimizer, which may run the network again, into the same arrays.
             if replicas is None or replicas.counts:
@@ -105,9 +107,9 @@ def steps_of(
     What was recorded is kept with the network, and serves the next run too if its batches are of the same kind and no
     layer was changed in between. The data are not kept.
     """
-    held = net._scratch.__dict__
+    held, share = net._scratch.__dict__, replicas.share if replicas is not None else batch_size
     make: Any = Streamed if isinstance(data[0], Source) else Batches
-    batches: Batches = make(net.ops, data[0] if make is Streamed else data, batch_size)
+    batches: Batches = make(net.ops, data[0] if make is Streamed else data, batch_size, share)
     steps: Steps | None = held.pop(Steps, None)
     if capture and steps is not None and steps.batches.kind == batches.kind and unchanged(steps.settings, net):
         net._scratch.token = None  # caches from before this run are stale from now on

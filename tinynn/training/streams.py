@@ -21,8 +21,8 @@ class Streamed(Batches):
 
     whole = False
 
-    def __init__(self, ops: Any, source: Source, batch_size: int) -> None:
-        self.ops, self.batch_size = ops, batch_size
+    def __init__(self, ops: Any, source: Source, batch_size: int, share: int | None = None) -> None:
+        self.ops, self.batch_size, self.share = ops, batch_size, share or batch_size
         self.arrays: Sequence[Any] = ()
         self.source: Source | None = source
         if not source.kinds:
