@@ -33,6 +33,10 @@ TORCH_13 := >=2.11
 # other programs want the processor too, much faster.
 export OPENBLAS_NUM_THREADS ?= 1
 
+# The suite starts Python some hundred times: it keeps the byte code, whatever the shell says, so that only the first
+# of them has to compile tinynn, and the second run of the suite need not compile the tests again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: mnist page test lint test-oldest test-peers bench bench-full gpu bench-gpu bench-mpi has-gpu accuracy coverage mutation pictures docs clean
 
 mnist: $(VENV)/.installed

@@ -30,12 +30,13 @@ from tinynn.testing import FakeDevice
 from tinynn.testing.device_array import QUEUE
 from tinynn.testing.fake_device import FakeCupy
 
-__all__ = ["EmulatedCupy", "EmulatedDevice", "EmulationError", "extent", "needs_a_compiler", "on_device"]
+__all__ = ["EmulatedCupy", "EmulatedDevice", "EmulationError", "compiled", "extent", "needs_a_compiler", "on_device"]
 
 MISSING = "" if sys.platform == "linux" and shutil.which("g++") else "needs Linux and g++, to run CUDA kernels as C++"
 needs_a_compiler = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 HEADER = Path(__file__).with_name("cuda_emulator.h")
+KEPT = Path(__file__).resolve().parents[1] / "out" / "emulated"
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Werror")
 FLAGS += ("-Wno-unused", "-Wno-unknown-pragmas")
 # Undefined arithmetic becomes an instruction that ends the launch.
@@ -194,8 +195,30 @@ def libc() -> Any:
 
 
 @cache
-def folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory()
+def compiler() -> str:
+    """Its version, which decides too what comes of a source."""
+    return subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def compiled(source: str, flags: Sequence[str], *included: Path) -> ctypes.CDLL:
+    """C++ as a library, kept for the other processes of a run and for the next run: g++ takes longer than the tests.
+
+    Errors: EmulationError, with what g++ says.
+    """
+    parts = [compiler(), *flags, *(header.read_text(encoding="utf-8") for header in included), source]
+    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    kept = KEPT / f"{name}.so"
+    if not kept.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=KEPT) as folder:
+            place, made = Path(folder) / "source.cpp", Path(folder) / "made.so"
+            place.write_text(source, encoding="utf-8")
+            command = ["g++", *flags, f"-I{HEADER.parent}", str(place), "-o", str(made)]
+            result = subprocess.run(command, capture_output=True, text=True)
+            if result.returncode:
+                raise EmulationError(f"g++ refuses the source:\n{result.stderr}")
+            made.replace(kept)  # whole or not at all, since another process may look for it
+    return ctypes.CDLL(str(kept))
 
 
 @cache
@@ -203,14 +226,8 @@ def library(code: str) -> ctypes.CDLL:
     """The source as a library, with a way in for each of its kernels."""
     barriers = int("__syncthreads" in code)
     kernels = re.findall(r"__global__\s+void\s+(\w+)", code)
-    text = "\n".join([f'#include "{HEADER}"', code, *(f"EMULATE({kernel}, {barriers})" for kernel in kernels)])
-    place = Path(folder().name) / hashlib.sha256(text.encode()).hexdigest()
-    place.with_suffix(".cpp").write_text(text, encoding="utf-8")
-    command = ["g++", *FLAGS, str(place.with_suffix(".cpp")), "-o", str(place.with_suffix(".so"))]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        raise EmulationError(f"g++ refuses the source:\n{result.stderr}")
-    return ctypes.CDLL(str(place.with_suffix(".so")))
+    ways_in = (f"EMULATE({kernel}, {barriers})" for kernel in kernels)
+    return compiled("\n".join([f'#include "{HEADER.name}"', code, *ways_in]), FLAGS, HEADER)
 
 
 def on_device(x: np.ndarray) -> Any:

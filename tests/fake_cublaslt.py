@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +13,7 @@ from typing import Any
 import cuda_emulator
 import numpy as np
 import pytest
-from cuda_emulator import EmulationError, both_ways, check, folder
+from cuda_emulator import both_ways, check, compiled
 
 from tinynn.cuda.blas_library import Library
 from tinynn.cuda.gemm import Gemm
@@ -28,11 +27,7 @@ FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror")
 @cache
 def fake() -> ctypes.CDLL:
     """The fake library. Its functions fake_...() say what it was asked, or make it refuse, fail or wait."""
-    place = Path(folder().name) / "libfake_cublaslt.so"
-    result = subprocess.run(["g++", *FLAGS, str(SOURCE), "-o", str(place)], capture_output=True, text=True)
-    if result.returncode:
-        raise EmulationError(f"g++ refuses the source:\n{result.stderr}")
-    dll = ctypes.CDLL(str(place))
+    dll = compiled(SOURCE.read_text(encoding="utf-8"), FLAGS, SOURCE.with_suffix(".h"))
     for name in ("asked", "computed", "alive", "stream"):
         getattr(dll, f"fake_{name}").restype = ctypes.c_longlong
     return dll
