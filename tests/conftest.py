@@ -20,7 +20,7 @@ settings.load_profile("tinynn")
 
 @pytest.fixture(autouse=True, scope="session")
 def no_waiting_for_the_disk() -> Iterator[None]:
-    """No test of this process cuts the power, so nothing is shown by waiting, a thousand times, until data are on a disk.
+    """No test of this process cuts the power, so nothing is shown by waiting a thousand times until data are on a disk.
 
     Whether and when fsync is called, and what comes of its errors, is tested with functions in its place; and processes
     that tests start, as those that are killed, wait for the disk as ever.
