@@ -8,12 +8,14 @@ from typing import Any
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
+from hypothesis import settings
 
 __all__ = [
     "LAYOUTS",
     "arrays",
     "batch_sizes",
     "dtypes",
+    "examples",
     "floats",
     "label_rows",
     "laid_out",
@@ -25,6 +27,12 @@ __all__ = [
 Shape = tuple[int, ...]
 
 LAYOUTS = ("contiguous", "column-major", "strided", "reversed", "rows of a wider array", "read-only")
+
+
+def examples(n: int) -> int:
+    """For `max_examples`: n, or as much less as the profile asks for less than hypothesis does by itself, 100."""
+    return -(-n * settings().max_examples // 100)
+
 
 layouts = st.sampled_from(LAYOUTS)
 batch_sizes = st.integers(1, 4)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from optim_helpers import PLACES, check_padding, network
+from strategies import examples
 
 from tinynn import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp, Sequential
 from tinynn.network import storage as storage_module
@@ -109,7 +110,7 @@ def test_formula_for_any_sizes(case: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(storage_module, "BLOCK", 128)
     make, formula = CASES[case]
 
-    @settings(max_examples=60)
+    @settings(max_examples=examples(60))
     @given(sizes, sizes, st.sampled_from(["float32", "float64"]))
     def check(decayed: list[int], kept: list[int], dtype: str) -> None:
         net = network(decayed, kept, dtype)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from strategies import examples
 from table import ROWS, Case, Row
 
 from tinynn.backend import get_backend
@@ -41,7 +42,7 @@ def agree(got: np.ndarray, right: np.ndarray, size: float) -> None:
 
 @pytest.mark.parametrize("name", ANALYTIC)
 def test_layer_by_complex_step(name: str) -> None:
-    @settings(max_examples=200)
+    @settings(max_examples=examples(200))
     @given(ANALYTIC[name].cases)
     def check(case: Case) -> None:
         compare(ANALYTIC[name], case)

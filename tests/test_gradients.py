@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
-from strategies import arrays, label_rows, laid_out, layouts, probability_rows, shapes
+from strategies import arrays, examples, label_rows, laid_out, layouts, probability_rows, shapes
 from table import ROWS, Case
 from table.row import elementwise
 
@@ -41,7 +41,7 @@ from tinynn.backend import get_backend
 from tinynn.init import ones, standard_normal
 from tinynn.specimen import Result, Specimen
 
-EXAMPLES = 200  # for each kind of layer
+EXAMPLES = examples(200)  # for each kind of layer
 
 
 class Gain(Layer):

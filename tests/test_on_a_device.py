@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from devices import DEVICES, assert_as_on_numpy, device_of
 from hypothesis import given, settings
+from strategies import examples
 from table import ROWS, Case
 from test_random_graphs import Builder
 from test_replay import IMAGES, LABELS, NETWORKS, targets_of
@@ -56,7 +57,7 @@ def device(request: pytest.FixtureRequest) -> Any:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_layer_passes_gradcheck(name: str, device: Any) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=examples(20))
     @given(ROWS[name].cases)
     def check(case: Case) -> None:
         gradcheck(case.layer, inputs=case.inputs, backend=device)
@@ -66,7 +67,7 @@ def test_every_layer_passes_gradcheck(name: str, device: Any) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_layer_gives_what_numpy_gives(name: str, device: Any) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=examples(20))
     @given(ROWS[name].cases)
     def check(case: Case) -> None:
         assert_as_on_numpy(case, device)
