@@ -51,9 +51,9 @@ test: $(VENV)/.tested
 
 # Left out is what no version of NumPy has a say in: how source, docs and translations are written; the site and the
 # notebooks, whose code is that of the tutorial and the examples; what is computed in a browser; which files and
-# processes are there when one is killed; and how the benchmark on a GPU deals with its processes, and reports. Of what hypothesis
-# draws for layers, their gradients and optimizers a quarter is enough to meet another rule of dtypes or another ufunc:
-# both show in every case that has them, not in a rare one.
+# processes are there when one is killed; and how the benchmark on a GPU deals with its processes, and reports. Of
+# what hypothesis draws for layers, their gradients and optimizers a quarter is enough to meet another rule of dtypes
+# or another ufunc: both show in every case that has them, not in a rare one.
 ANY_NUMPY := benchmarks_gpu benchmarks_mpi benchmarks_report chinese docs killed notebooks onnx_docs package page_browser \
   rank_deaths site
 
