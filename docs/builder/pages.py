@@ -31,6 +31,7 @@ API = {
     "scikit-learn": ["sklearn"],
     "ONNX": ["onnx"],
     "PyTorch": ["torch"],
+    "Distributed": ["distributed"],
     "Backends": ["backend", *VERBS],
 }
 """The pages of the API: the modules and packages from which users import."""
