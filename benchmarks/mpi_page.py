@@ -12,6 +12,7 @@ from tinynn.pictures.figure import COLOURS, MARKERS, new_figure, tidy, write
 __all__ = ["draw", "page"]
 
 MANY = (2, 8, 64, 1024)
+QUIET = 0.5  # a load up to which the machine counts as idle
 
 
 def page(found: dict[str, Any]) -> str:
@@ -27,6 +28,7 @@ def page(found: dict[str, Any]) -> str:
         f"The machine has {cores} cores. With more ranks than that (marked *) ranks wait for each other to be "
         "scheduled: these rows measure the scheduler.",
         "",
+        *busy(found["load_before"]),
     ]
     for kind, title in (
         ("whole", f"A batch of {settings['whole']} rows in all, shared: strong scaling"),
@@ -45,6 +47,19 @@ def page(found: dict[str, Any]) -> str:
         lines.append("")
     lines += ["![Efficiency over ranks](mpi.png)", "", *model(found, here), OVERLAP, *prediction(found, here, cluster)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def busy(load: float) -> list[str]:
+    """What is to be said where other programs were running when it began."""
+    if load < QUIET:
+        return []
+    return [
+        f"Other programs were running: the load was {load:g} before it began. Ranks that wait for each other lose more "
+        "by that than one rank does. So efficiencies here are rather too low, the times of small sums and with them "
+        "alpha uncertain, and the speed of a core, from which the prediction starts, rather too low as well: that "
+        "makes predicted efficiencies too high. On a quiet machine `make bench-mpi` gives better figures.",
+        "",
+    ]
 
 
 OVERLAP = """## One sum after the backward pass, not several within it

@@ -24,6 +24,18 @@ def test_the_pages_are_those_of_the_figures() -> None:
     assert (FOLDER / "LARGE_BATCH.md").read_text(encoding="utf-8") == large_batch.page(committed("large_batch.json"))
 
 
+def test_the_guide_has_the_table_of_the_page() -> None:
+    table = mpi_page.page(committed("mpi.json")).split("more ranks pay:\n\n")[1].strip()
+    guide = (FOLDER.parent / "docs" / "guide" / "scaling.md").read_text(encoding="utf-8")
+    assert table.startswith("| rows a rank |") and f"\n\n{table}\n\n" in guide
+
+
+def test_a_busy_machine_is_told_of() -> None:
+    found = committed("mpi.json")
+    told = [mpi_page.page({**found, "load_before": load}) for load in (0.1, 3.0)]
+    assert ["Other programs were running" in page for page in told] == [False, True]
+
+
 def test_every_case_was_measured_and_alpha_and_beta_are_theirs() -> None:
     found = committed("mpi.json")
     kinds = {(row["kind"], row["network"], row["ranks"]) for row in found["steps"]}
