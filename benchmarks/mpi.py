@@ -52,10 +52,13 @@ def measured(rounds: int) -> dict[str, Any]:
     cases = [(kind, sizes, n) for sizes in NETWORKS for n in RANKS for kind in ("whole", "each")]
     found: dict[tuple[str, str, int], list[Any]] = {case: [] for case in cases}
     sums: dict[int, list[list[float]]] = {n: [] for n in RANKS[1:]}
+    rates: dict[int, list[float]] = {n: [] for n in RANKS}
     for number in range(rounds):
         for kind, sizes, n in cases:
             rows = WHOLE if kind == "whole" else EACH * n
             found[kind, sizes, n].append(run(n, "step", sizes, str(rows), str(STEPS)))
+        for n, every in rates.items():
+            every += run(n, "products")
         for n, several in sums.items():
             several.append(run(n, "sums", *map(str, [*SIZES, *HELD_OUT])))
         print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
@@ -70,7 +73,11 @@ def measured(rounds: int) -> dict[str, Any]:
         for (kind, sizes, n), several in found.items()
     ]
     medians = {n: [median(column) for column in zip(*several, strict=True)] for n, several in sums.items()}
-    return {"steps": rows, "sums": {str(n): values for n, values in medians.items()}}
+    return {
+        "steps": rows,
+        "sums": {str(n): values for n, values in medians.items()},
+        "products": {str(n): median(every) for n, every in rates.items()},
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -84,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--beta", type=float, default=CLUSTER.beta, help="seconds a byte takes between machines")
     options = parser.parse_args(arguments)
     about = {"date": datetime.now(UTC).date().isoformat(), "machine": describe(), "load_before": load_average()}
-    found = {**about, **measured(1 if options.quick else 5), "load_after": load_average()}
+    found = {**about, **measured(1 if options.quick else 3), "load_after": load_average()}
     own = fitted(2, SIZES, found["sums"]["2"][: len(SIZES)])
     largest = next(row for row in found["steps"] if (row["network"], row["ranks"]) == (NETWORKS[-1], 1))
     found |= {

@@ -2,6 +2,7 @@
 
     step SIZES ROWS STEPS    seconds of a step of fit on so many rows in all, and of the sum of its gradient alone
     sums BYTES...            seconds of a sum of so many bytes
+    products                 operations a second in matrix products, of each rank while all compute: no communication
 
 Rank 0 prints JSON.
 """
@@ -46,6 +47,17 @@ def sums(ranks: Ranks, *sizes: str) -> list[float]:
     return [summed(ranks, np.zeros(max(1, int(size) // 4), np.float32)) for size in sizes]
 
 
+def products(ranks: Ranks) -> list[float]:
+    """Of 1024 x 1024 matrices, which all ranks multiply at once, each its own."""
+    a, b, c = (np.full((1024, 1024), 0.5, np.float32) for _ in range(3))
+    np.matmul(a, b, out=c)
+    ranks.any(False)  # all begin together
+    started = time.perf_counter()
+    for _ in range(50):
+        np.matmul(a, b, out=c)
+    return ranks.gather(50 * 2 * 1024**3 / (time.perf_counter() - started))
+
+
 def summed(ranks: Ranks, vector: np.ndarray) -> float:
     """The median of rounds of 20 sums or more, and of 20 ms or more."""
     ranks.sum(vector)
@@ -69,6 +81,6 @@ def summed(ranks: Ranks, vector: np.ndarray) -> float:
 
 if __name__ == "__main__":
     with Ranks(timeout=120) as all_of_them:
-        measured = {"step": step, "sums": sums}[sys.argv[1]](all_of_them, *sys.argv[2:])
+        measured = {"step": step, "sums": sums, "products": products}[sys.argv[1]](all_of_them, *sys.argv[2:])
         if all_of_them.first:
             print(json.dumps(measured))

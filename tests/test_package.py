@@ -23,7 +23,7 @@ FILES = {
 # From the ground up: a file imports from lines above its own, or from its own folder.
 RANKS = (
     "errors version",
-    "checks history init random registry targets",
+    "checks history init processors random registry targets",
     "compiler cuda",
     "backend",
     "data",

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinynn.processors import processors
+
 __all__ = ["available", "together"]
 
 FOR_EVER = 2**62  # more arrivals than any barrier waits for
@@ -21,9 +23,8 @@ def available() -> int:
     """How many threads may be used: as many as there are processors for this process, or fewer by the environment."""
     if sys.platform == "win32":  # the code that waits calls sched_yield
         return 1
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = [int(os.environ[name]) for name in VARIABLES if os.environ.get(name, "").isdecimal()]
-    return max(1, min([processors, *asked[:1]]))
+    return max(1, min([processors(), *asked[:1]]))
 
 
 @functools.cache

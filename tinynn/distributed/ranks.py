@@ -18,10 +18,11 @@ import numpy as np
 from tinynn.checks import finite_number
 from tinynn.distributed.words import Words, end
 from tinynn.errors import ConfigurationError, MissingExtraError, StateError
+from tinynn.processors import processors
 
 __all__ = ["Ranks"]
 
-ASKED = 100  # times before a process that waits lets others have the processor, some 20 us
+ASKED, CROWDED = 2000, 100  # times before one that waits lets others have its core: half a millisecond, or 20 us
 LISTENED = 0.01  # seconds from one look at what the others say to the next
 GRACE = 1.0  # seconds that something which is under way may still take when one who is part of it has left
 
@@ -38,6 +39,8 @@ class Ranks:
     Errors: MissingExtraError without mpi4py; ConfigurationError without MPI, and for what is no communicator;
     StateError where the others do not come.
     """
+
+    asked = ASKED
 
     def __init__(self, comm: Any = None, *, timeout: float = 300.0) -> None:
         MPI = mpi()
@@ -58,6 +61,9 @@ class Ranks:
         self.MPI = MPI
         # Of its own, so that no message of the caller's is taken for one of these.
         self.words, self.comm = Words(MPI, self.copy(comm)), self.copy(comm)
+        machines = self.gather(MPI.Get_processor_name())
+        if machines.count(machines[self.rank]) > processors():
+            self.asked = CROWDED
 
     @classmethod
     def of(cls, comm: Any) -> Ranks:
@@ -177,7 +183,7 @@ class Ranks:
         if self.words.broken:
             self.stop("this job is ending", expected="no more calls", got=what, fix="see the first error")
         try:
-            for _ in range(ASKED):
+            for _ in range(self.asked):
                 if request.Test():
                     return
             started = heard = time.monotonic()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.network import Network
+from tinynn.processors import processors
 from tinynn.version import __version__
 
 __all__ = ["different", "surroundings"]
@@ -46,7 +47,7 @@ def threads() -> int:
         from threadpoolctl import threadpool_info
     except ImportError:
         told = next((os.environ[name] for name in THREADS if os.environ.get(name, "").isdigit()), "")
-        may = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        may = processors()
         return int(told) if told else may
     return max((one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"), default=1)
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from tinynn.app.command import cuda_driver, doctor_trial
 from tinynn.app.command.cuda_driver import Driver
+from tinynn.processors import processors
 
 __all__ = ["LIBRARIES", "Facts", "blas", "gather", "has_nvidia_card", "library_files", "trial", "wheels"]
 
@@ -62,7 +63,7 @@ def gather() -> Facts:
     return Facts(
         python=f"{platform.python_version()}, {platform.system()} {platform.machine()}",
         numpy=f"{np.__version__}, {blas()}",
-        processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        processors=processors(),
         llvmlite=version("llvmlite"),
         driver=driver,
         driver_version=driver_version(),
