@@ -31,7 +31,7 @@ RANKS = (1, 2, 3, 4)
 WHOLE, EACH, STEPS = 256, 128, 20  # rows of the whole batch; rows of each rank; steps of an epoch
 SIZES = [4 << shift for shift in range(0, 23, 2)]  # bytes that alpha and beta are fitted to, 4 to 16 million
 HELD_OUT = [size * 2 for size in SIZES[1:-1]]  # bytes that they are then asked about
-CLUSTER = Network(1.5e-6, 8e-11)  # 1.5 us and 100 Gbit/s: what makers say of InfiniBand EDR
+CLUSTER = Network(1.5e-6, 8e-11)  # assumed, not measured: 1.5 us and 100 Gbit/s
 
 
 def run(ranks: int, *words: str) -> Any:

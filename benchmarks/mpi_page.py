@@ -128,8 +128,8 @@ def prediction(found: dict[str, Any], here: Network, cluster: Network) -> list[s
         "",
         f"Nobody measured this. A rank computes as this machine's core does, {rate * 1e-9:.0f} thousand million "
         "operations a second in affine layers; the ranks are connected as these two are, or by a network of "
-        f"{cluster.alpha * 1e6:g} us a message and {8e-9 / cluster.beta:.0f} Gbit/s, as the makers of InfiniBand EDR "
-        "say. Efficiency, where each rank has 32 rows:",
+        f"{cluster.alpha * 1e6:g} us a message and {8e-9 / cluster.beta:.0f} Gbit/s, which are "
+        "assumed. Efficiency, where each rank has 32 rows:",
         "",
         "| parameters | between | " + " | ".join(f"{n:,} ranks" for n in MANY) + " |",
         "|---|---|" + "---|" * len(MANY),

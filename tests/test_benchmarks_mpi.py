@@ -45,12 +45,19 @@ def test_every_case_was_measured_and_alpha_and_beta_are_theirs() -> None:
     assert not set(sizes) & set(found["settings"]["held_out"])
 
 
-def test_eight_times_the_batch_is_as_good() -> None:
+def test_eight_times_the_batch_is_as_good_where_the_rate_leaves_room() -> None:
     found = committed("large_batch.json")
     assert found["seeds"] >= 3
-    assert ": within the 0.2 that are allowed" in large_batch.page(found)
+    assert list(found["accuracy"]) == list(large_batch.CASES)
+    assert "- rate 0.1: " in large_batch.page(found) and " points, within them" in large_batch.page(found)
     worse = {**found, "accuracy": {name: [share - 0.01 * i for share in shares] for i, (name, shares) in rows(found)}}
-    assert ": not within the 0.2" in large_batch.page(worse)
+    assert "- rate 0.1: -3.00 points, not within them" in large_batch.page({**worse, "accuracy": levels(found)})
+    assert " points, within them" not in large_batch.page(worse)
+
+
+def levels(found: dict[str, Any]) -> dict[str, list[float]]:
+    """As if each case were a point worse than the one before."""
+    return {name: [0.9 - 0.01 * i] for i, name in enumerate(found["accuracy"])}
 
 
 def rows(found: dict[str, Any]) -> list[tuple[int, tuple[str, list[float]]]]:
