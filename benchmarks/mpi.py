@@ -34,12 +34,16 @@ HELD_OUT = [size * 2 for size in SIZES[1:-1]]  # bytes that they are then asked 
 CLUSTER = Network(1.5e-6, 8e-11)  # assumed, not measured: 1.5 us and 100 Gbit/s
 
 
+def launcher() -> str | None:
+    """mpiexec: that of this environment, or else of this machine."""
+    return shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+
+
 def run(ranks: int, *words: str) -> Any:
     """What the worker printed."""
-    launcher = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
-    if launcher is None:
+    if (mpiexec := launcher()) is None:
         sys.exit("error: there is no mpiexec: pip install mpich")
-    command = [launcher, "-n", str(ranks), sys.executable, "-m", "mpi4py", "-m", "benchmarks.mpi_worker", *words]
+    command = [mpiexec, "-n", str(ranks), sys.executable, "-m", "mpi4py", "-m", "benchmarks.mpi_worker", *words]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed_checks import CHECKS, MISMATCHES, T, X, network
+from mpi_helpers import finished, needs_mpiexec, opened
 
 from tinynn import SGD, ConfigurationError, DeviceError, MissingExtraError, StateError, fit
 from tinynn.backend import NumpyOps
@@ -24,30 +22,15 @@ from tinynn.distributed.ranks import mpi
 from tinynn.distributed.wire import Host, Staged, wire_of
 from tinynn.testing import FakeDevice
 
-MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
-needs_mpiexec = pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec on this machine: pip install mpich")
 CLOSE = 1e-13
-
-
-def run(folder: Path, *command: Any, ranks: int = 0) -> subprocess.CompletedProcess[str]:
-    """A Python program, on several ranks or as it is; in the folder MPICH leaves files of jobs that were killed."""
-    launcher = [MPIEXEC, "-n", str(ranks)] if ranks else []
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths, "TMPDIR": str(folder)}
-    words = [str(word) for word in (*launcher, sys.executable, *command)]
-    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=50)
 
 
 @pytest.fixture(scope="module", params=[2, 3])
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """By check, what came of it on each rank: one job makes all of them."""
-    if MPIEXEC is None:
-        pytest.skip("no mpiexec on this machine: pip install mpich")
-    for extra in ("mpi4py", "llvmlite", "matplotlib"):
-        pytest.importorskip(extra)
     program = Path(__file__).with_name("distributed_checks.py")
     folder = tmp_path_factory.mktemp("checks")
-    done = run(folder, "-W", "error", program, folder, ranks=request.param)
+    done = finished(opened(request.param, "-W", "error", program, folder))
     assert done.returncode == 0, done.stderr
     answers = {answer["check"]: answer["ranks"] for answer in map(json.loads, done.stdout.splitlines())}
     assert len(answers) == len(CHECKS) + len(MISMATCHES)
@@ -290,20 +273,19 @@ def test_those_that_wait_are_told_why(found: dict[str, list[Any]]) -> None:
 
 
 @needs_mpiexec
-def test_a_rank_that_hangs_before_it_makes_its_ranks_does_not_keep_the_job(tmp_path: Path) -> None:
-    pytest.importorskip("mpi4py")
+def test_a_rank_that_hangs_before_it_makes_its_ranks_does_not_keep_the_job() -> None:
     program = (
         "import time; from mpi4py import MPI; from tinynn.distributed import Ranks\n"
         "if MPI.COMM_WORLD.rank == 1: time.sleep(100)\n"
         "Ranks(timeout=0.2)"
     )
-    done = run(tmp_path, "-c", program, ranks=2)
+    done = finished(opened(2, "-c", program))
     assert done.returncode != 0
     assert "not every rank came in 0.2 s" in done.stderr
 
 
-def test_one_process_needs_no_mpiexec_and_goes_on_after_an_error(tmp_path: Path) -> None:
-    pytest.importorskip("mpi4py")
+@needs_mpiexec  # for the library that comes with it
+def test_one_process_is_started_without_it_and_goes_on_after_an_error() -> None:
     program = (
         "from distributed_checks import *\n"
         "ranks, net, other = Ranks(), network(), network()\n"
@@ -311,7 +293,7 @@ def test_one_process_needs_no_mpiexec_and_goes_on_after_an_error(tmp_path: Path)
         "histories = [trained(one, comm).loss for one, comm in ((net, ranks), (other, None))]\n"
         "print(told['error'], histories[0] == histories[1], apart(net, other), ranks)"
     )
-    done = run(tmp_path, "-c", program)
+    done = finished(opened(0, "-c", program))
     assert (done.returncode, done.stdout) == (0, "NonFiniteError True 0.0 <rank 0 of 1>\n"), done.stderr
 
 
@@ -324,13 +306,13 @@ def test_without_mpi4py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_an_mpi_that_it_could_call_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stub(ModuleType):
+    class WithoutLibrary(ModuleType):
         def __getattr__(self, name: str) -> Any:
             if name == "MPI":
                 raise RuntimeError("cannot load MPI library\nlibmpi.so: no such file")
             raise AttributeError(name)
 
-    monkeypatch.setitem(sys.modules, "mpi4py", Stub("mpi4py"))
+    monkeypatch.setitem(sys.modules, "mpi4py", WithoutLibrary("mpi4py"))
     with pytest.raises(ConfigurationError, match="there is no MPI on this machine") as told:
         mpi()
     assert "cannot load MPI library libmpi.so: no such file" in str(told.value)
@@ -368,6 +350,10 @@ class FakeRanks:
     def together(self) -> Any:
         return self
 
+    def refuse_alike(self, error: Exception) -> None:
+        self.words.agreed = error
+        raise error
+
     def __enter__(self) -> None:
         self.asked.append("together")
 
@@ -390,8 +376,11 @@ class FakeRanks:
 
     def Split_type(self, kind: str, key: int) -> Any:
         self.asked.append((kind, key))
-        freed = lambda: self.asked.append("freed")  # noqa: E731
-        return SimpleNamespace(Get_rank=lambda: 1, Get_size=lambda: self.other, Free=freed)
+
+        def free() -> None:
+            self.asked.append("freed")
+
+        return SimpleNamespace(Get_rank=lambda: 1, Get_size=lambda: self.other, Free=free)
 
 
 class FakeCuda:

@@ -42,15 +42,15 @@ def agree(ranks: Ranks, facts: dict[str, Any]) -> None:
         if values.count(values[0]) == len(values):
             continue
         other = next(rank for rank, value in enumerate(values) if value != values[0])
-        error = ConfigurationError(
-            f"the ranks are not alike: {name}",
-            where=f"fit, rank {ranks.rank} of {ranks.size}",
-            expected=f"the same on all ranks; on rank 0: {short(values[0], values[other])}",
-            got=f"on rank {other}: {short(values[other], values[0])}",
-            fix="run the same program, with the same versions and data, on every rank",
+        ranks.refuse_alike(
+            ConfigurationError(
+                f"the ranks are not alike: {name}",
+                where=f"fit, rank {ranks.rank} of {ranks.size}",
+                expected=f"the same on all ranks; on rank 0: {short(values[0], values[other])}",
+                got=f"on rank {other}: {short(values[other], values[0])}",
+                fix="run the same program, with the same versions and data, on every rank",
+            )
         )
-        ranks.words.agreed = error
-        raise error
 
 
 def plain(thing: Any) -> str:

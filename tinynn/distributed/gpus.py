@@ -74,11 +74,12 @@ def refuse_shared(ranks: Ranks, xp: Any) -> None:
     everybody = ranks.gather([ranks.MPI.Get_processor_name(), xp.cuda.Device().pci_bus_id])
     for rank, gpu in enumerate(everybody):
         if (other := everybody.index(gpu)) < rank:
-            ranks.words.agreed = error = DeviceError(
-                f"ranks {other} and {rank} compute on the same GPU",
-                where=repr(ranks),
-                expected="a GPU for each process",
-                got=f"GPU {gpu[1]} of {gpu[0]} for both",
-                fix="distributed.use_gpu(ranks), before build",
+            ranks.refuse_alike(
+                DeviceError(
+                    f"ranks {other} and {rank} compute on the same GPU",
+                    where=repr(ranks),
+                    expected="a GPU for each process",
+                    got=f"GPU {gpu[1]} of {gpu[0]} for both",
+                    fix="distributed.use_gpu(ranks), before build",
+                )
             )
-            raise error

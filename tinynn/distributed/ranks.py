@@ -146,6 +146,10 @@ class Ranks:
         if error is None:
             where = next(rank for rank, text in enumerate(texts) if text)
             error = self.failed(where, texts[where])
+        self.refuse_alike(error)
+
+    def refuse_alike(self, error: BaseException) -> NoReturn:
+        """Raises an error that every rank has found and raises, so that all of them can go on after it."""
         self.words.agreed = error
         raise error
 

@@ -104,5 +104,5 @@ def refuse_divergence(course: Course, steps: Steps, order: np.ndarray | Order, s
         fix=fix,
     )
     if steps.replicas is not None:
-        steps.replicas.ranks.words.agreed = error
+        steps.replicas.ranks.refuse_alike(error)
     raise error

@@ -138,16 +138,16 @@ class Replicas:
             return
         everybody = self.ranks.gather(digest)
         others = [rank for rank, one in enumerate(everybody) if one != everybody[0]]
-        error = StateError(
-            f"{name} on rank {', '.join(map(str, others))}: not the same as on rank 0",
-            where=f"fit, after step {self.steps}, rank {self.ranks.rank} of {self.ranks.size}",
-            expected="the same on all ranks, to the bit",
-            got=f"others; parameters are looked at after every {COMPARED} steps and each epoch",
-            fix="order, callbacks, optimizers and layers of your own must do the same on every rank; machines must be "
-            "alike",
+        self.ranks.refuse_alike(
+            StateError(
+                f"{name} on rank {', '.join(map(str, others))}: not the same as on rank 0",
+                where=f"fit, after step {self.steps}, rank {self.ranks.rank} of {self.ranks.size}",
+                expected="the same on all ranks, to the bit",
+                got=f"others; parameters are looked at after every {COMPARED} steps and each epoch",
+                fix="order, callbacks, optimizers and layers of your own must do the same on every rank; machines must "
+                "be alike",
+            )
         )
-        self.ranks.words.agreed = error
-        raise error
 
     # --- between steps
 
