@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import in_words
-from benchmarks.mpi_model import Network, efficiency, pays_from
+from benchmarks.mpi_model import FLOPS, Network, efficiency, pays_from
 from tinynn.pictures.figure import COLOURS, MARKERS, new_figure, tidy, write
 
 __all__ = ["draw", "page"]
@@ -126,10 +126,11 @@ def prediction(found: dict[str, Any], here: Network, cluster: Network) -> list[s
     lines = [
         "## Predicted: many machines",
         "",
-        f"Nobody measured this. A rank computes as this machine's core does, {rate * 1e-9:.0f} thousand million "
-        "operations a second in affine layers; the ranks are connected as these two are, or by a network of "
-        f"{cluster.alpha * 1e6:g} us a message and {8e-9 / cluster.beta:.0f} Gbit/s, which are "
-        "assumed. Efficiency, where each rank has 32 rows:",
+        f"Nobody measured this. A rank computes as one did here on {found['steps'][-1]['network']}, {rate * 1e-9:.0f} thousand million "
+        f"operations a second, {FLOPS} for each parameter and row, as if dx of the first layer were computed, too. The "
+        "ranks are connected as these two are, or by a network of "
+        f"{cluster.alpha * 1e6:g} us a message and {8e-9 / cluster.beta:.0f} Gbit/s, which are assumed. Efficiency, "
+        "where each rank has 32 rows:",
         "",
         "| parameters | between | " + " | ".join(f"{n:,} ranks" for n in MANY) + " |",
         "|---|---|" + "---|" * len(MANY),
