@@ -126,9 +126,9 @@ def prediction(found: dict[str, Any], here: Network, cluster: Network) -> list[s
     lines = [
         "## Predicted: many machines",
         "",
-        f"Nobody measured this. A rank computes as one did here on {found['steps'][-1]['network']}, {rate * 1e-9:.0f} thousand million "
-        f"operations a second, {FLOPS} for each parameter and row, as if dx of the first layer were computed, too. The "
-        "ranks are connected as these two are, or by a network of "
+        f"Nobody measured this. A rank computes as one did here on {found['steps'][-1]['network']}, "
+        f"{rate * 1e-9:.0f} thousand million operations a second, {FLOPS} for each parameter and row, as if dx of the "
+        "first layer were computed, too. The ranks are connected as these two are, or by a network of "
         f"{cluster.alpha * 1e6:g} us a message and {8e-9 / cluster.beta:.0f} Gbit/s, which are assumed. Efficiency, "
         "where each rank has 32 rows:",
         "",
